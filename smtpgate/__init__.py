@@ -1,0 +1,3 @@
+"""smtpgate: the SMTP front door."""
+
+__version__ = "0.1.0"

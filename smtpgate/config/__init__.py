@@ -1,0 +1,1 @@
+"""TOML to typed settings; every error at once."""

@@ -1,0 +1,1 @@
+"""Asking the DNS: one protocol, typed answers."""

@@ -1,0 +1,83 @@
+"""The Resolver protocol: every DNS question of this server goes through it, and every answer is typed.
+
+A question has one of four outcomes, and none of them is an exception: a check must say what it does in each.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Literal, NamedTuple, Protocol
+
+from smtpgate.values import IPAddress
+
+RecordType = Literal["A", "AAAA", "MX", "TXT", "PTR", "CNAME", "NS", "SOA"]
+
+
+class Status(Enum):
+    """The four outcomes of a question."""
+
+    ANSWER = "answer"
+    NO_NAME = "no such name"  # NXDOMAIN
+    NO_DATA = "no data"  # the name exists, without records of this type
+    FAILURE = "temporary failure"  # time-out, SERVFAIL, REFUSED, garbage
+
+
+class Mx(NamedTuple):
+    """A mail exchanger. host: lower case without final dot; "" is the null MX (RFC 7505)."""
+
+    preference: int
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The outcome of one question.
+
+    records: IP addresses for A and AAAA, Mx for MX, bytes for TXT (strings joined), host names (lower case, no
+    final dot) for the others; empty unless status is ANSWER. ttl: seconds for which it may be kept. detail:
+    why it failed, for the record.
+    """
+
+    name: str
+    kind: RecordType
+    status: Status
+    records: tuple[Any, ...] = ()
+    ttl: int = 0
+    detail: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether nothing is known: neither that the records exist nor that they do not."""
+        return self.status is Status.FAILURE
+
+    @property
+    def evidence(self) -> Mapping[str, Any]:
+        """The answer as plain data for the record."""
+        seen: dict[str, Any] = {"question": f"{self.name} {self.kind}", "status": self.status.value}
+        if self.records:
+            seen["records"] = [_plain(record) for record in self.records[:8]]
+            seen["ttl"] = self.ttl
+        if self.detail:
+            seen["detail"] = self.detail
+        return seen
+
+
+def _plain(record: Any) -> str:
+    if isinstance(record, bytes):
+        return record[:200].decode("ascii", "backslashreplace")
+    if isinstance(record, Mx):
+        return f"{record.preference} {record.host or '.'}"
+    return str(record)
+
+
+class Resolver(Protocol):
+    """Asks the DNS. Names are absolute; a name that cannot be asked (too long, empty label) is NO_NAME."""
+
+    async def query(self, name: str, kind: RecordType) -> Answer:
+        """Ask one question. Never raises, except when cancelled."""
+        ...
+
+
+def reverse_name(address: IPAddress) -> str:
+    """The name under in-addr.arpa or ip6.arpa that stands for an address (RFC 1035 §3.5, RFC 3596 §2.5)."""
+    return address.reverse_pointer

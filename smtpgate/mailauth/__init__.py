@@ -1,0 +1,1 @@
+"""SPF, DKIM and Authentication-Results: evaluation only, no policy."""

@@ -1,0 +1,57 @@
+"""A message as it came in: bytes, its header fields, its body. Nothing is decoded and nothing is changed."""
+
+from functools import cached_property
+from typing import NamedTuple
+
+
+class HeaderField(NamedTuple):
+    """One header field. raw: all its bytes, folding and final CRLF included."""
+
+    name: bytes
+    raw: bytes
+
+    @property
+    def value(self) -> bytes:
+        """What stands behind the colon, still folded, without the final CRLF."""
+        return self.raw.partition(b":")[2].removesuffix(b"\r\n")
+
+
+class Message:
+    """The content between DATA and the final dot, dots un-stuffed, line ends CRLF."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    @cached_property
+    def header_end(self) -> int:
+        """Where the header section ends: the offset behind its last CRLF.
+
+        RFC 5322 §2.1: the body is separated from the header section by an empty line. A first line that is
+        no header field (no colon, not folded) ends the section too, as every MTA sees it.
+        """
+        content = self.content
+        if content.startswith(b"\r\n"):
+            return 0
+        blank = content.find(b"\r\n\r\n")
+        return len(content) if blank < 0 else blank + 2
+
+    @cached_property
+    def fields(self) -> tuple[HeaderField, ...]:
+        """The header fields in order. Lines that are no field (no colon) are kept with an empty name."""
+        fields: list[HeaderField] = []
+        for line in self.content[: self.header_end].splitlines(keepends=True):
+            if line[:1] in (b" ", b"\t") and fields:
+                parts = fields[-1]
+                fields[-1] = HeaderField(parts.name, parts.raw + line)
+            else:
+                name, colon, _ = line.partition(b":")
+                fields.append(HeaderField(name.rstrip(b" \t").lower() if colon else b"", line))
+        return tuple(fields)
+
+    @cached_property
+    def body(self) -> memoryview:
+        """Everything behind the empty line that ends the header section."""
+        start = self.header_end
+        if self.content[start : start + 2] == b"\r\n":
+            start += 2
+        return memoryview(self.content)[start:]

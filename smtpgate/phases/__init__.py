@@ -1,0 +1,1 @@
+"""Phases, facts, verdicts and the engine that evaluates rules. Knows no check."""

@@ -1,0 +1,298 @@
+"""The engine: evaluates rules in the order written, starts their look-ups early, and is the one choke point.
+
+Rules it keeps:
+- The first verdict other than DUNNO ends the list; PERMIT ends only its own phase's list.
+- The first DEFER_IF_PERMIT is carried to the end of RCPT (or DATA, or END_OF_DATA); the first DEFER_IF_REJECT
+  to the end of its list.
+- A rule in shadow mode is evaluated and recorded, and nothing waits for it.
+- A failure inside a check is what the rule's on_error says; its text never leaves the record.
+- Nothing else applies modes, records verdicts or turns verdicts into replies.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from smtpgate.phases.context import Context
+from smtpgate.phases.facts import Session, Transaction
+from smtpgate.phases.phase import Input, Phase
+from smtpgate.phases.reply import Reply
+from smtpgate.phases.rule import OnError, Rule
+from smtpgate.phases.verdict import DUNNO, GO_ON, PERMIT, Action, Decision, Verdict, defer
+from smtpgate.record import Record, RuleEntry
+from smtpgate.store.greylist import StoreError
+
+log = logging.getLogger(__name__)
+
+INTERNAL_ERROR = Reply(451, "3.0", "Temporary internal error, please try again later")
+_ON_ERROR: Mapping[OnError, Verdict] = {"defer": defer(INTERNAL_ERROR), "permit": PERMIT, "skip": DUNNO}
+_DELAYED = (Phase.CLIENT, Phase.HELO, Phase.MAIL)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of the engine. Times in seconds.
+
+    rule_timeout: for one rule. shadow_grace: how long a record waits for shadow rules after the last reply.
+    tasks_per_session: look-ups in flight for one session. settling: records that may wait at one time.
+    """
+
+    rule_timeout: float = 20.0
+    shadow_grace: float = 2.0
+    tasks_per_session: int = 32
+    settling: int = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What asking a rule led to. ms: how long it took. error: what went wrong inside it, for the record."""
+
+    verdict: Verdict
+    ms: float
+    error: str | None = None
+
+
+_Task = asyncio.Task[Outcome]
+
+
+class Engine:
+    """Evaluates the configured rules of all phases.
+
+    lists: the rules of each phase, in order. ctx: handed to every check. delay_reject: CLIENT, HELO and MAIL lists
+    are answered at RCPT (Postfix: smtpd_delay_reject).
+    """
+
+    def __init__(
+        self,
+        lists: Mapping[Phase, Sequence[Rule]],
+        ctx: Context,
+        *,
+        delay_reject: bool = True,
+        limits: Limits | None = None,
+    ) -> None:
+        self._lists = {phase: tuple(lists.get(phase, ())) for phase in Phase}
+        self._ctx = ctx
+        self._delay_reject = delay_reject
+        self._limits = limits or Limits()
+        # A list without look-ups has nothing to start early.
+        self._early = [rules for rules in self._lists.values() if any(_starts_early(rule) for rule in rules)]
+        self._settling: set[asyncio.Task[None]] = set()
+        self._graced: set[_Task] = set()
+
+    async def prefetch(self, tx: Transaction, known: Input) -> None:
+        """Start every look-up whose input is known now, whichever later list it stands in.
+
+        A list is walked as far as its cheap rules let it: behind one that ends the list nothing will be asked.
+        """
+        for rules in self._early:
+            for rule in rules:
+                if rule.spec.input > known:
+                    continue
+                if _starts_early(rule):
+                    self._start(rule, tx)
+                elif _is_cheap(rule) and not rule.shadow and (await self._outcome(rule, tx)).verdict.ends_list:
+                    break
+
+    async def decide(self, phase: Phase, tx: Transaction, record: Record) -> Decision:
+        """Evaluate a phase's list; at RCPT the delayed ones before it."""
+        if phase in _DELAYED and self._delay_reject:
+            return GO_ON
+        parts = (*_DELAYED, phase) if phase is Phase.RCPT and self._delay_reject else (phase,)
+        carried = self._carried_into(phase, tx)
+        for part in parts:
+            final, first_deferral = await self._evaluate(self._lists[part], tx, record)
+            if final is not None:
+                self._cancel_unneeded(tx, record)
+                return final
+            carried = carried or first_deferral
+        if phase in _DELAYED:
+            # As in Postfix, a deferral found here is not answered before RCPT.
+            self._carry_out_of(phase, tx, carried)
+            return GO_ON
+        return carried or GO_ON
+
+    async def _evaluate(
+        self, rules: Sequence[Rule], tx: Transaction, record: Record
+    ) -> tuple[Decision | None, Decision | None]:
+        """Walk one list. Returns the refusal that ends everything, or else the first DEFER_IF_PERMIT."""
+        if_permit: Decision | None = None
+        if_reject: Decision | None = None
+        for rule in rules:
+            if rule.spec.input is Input.RECIPIENT and not tx.has_recipient:
+                continue  # Postfix: DATA and END_OF_DATA see no recipient when there were several
+            if rule.shadow:
+                await self._shadow(rule, tx, record)
+                continue
+            outcome = await self._outcome(rule, tx)
+            self._list(rule, tx, record, outcome)
+            verdict = outcome.verdict
+            if verdict.results or verdict.received_spf:
+                tx.tagged[rule] = verdict
+            decision = Decision(verdict.reply, rule.text)
+            match verdict.action:
+                case Action.PERMIT:
+                    break
+                case Action.REJECT | Action.DEFER:
+                    permanent = verdict.reply is not None and not verdict.reply.is_temporary
+                    return (if_reject if permanent and if_reject else decision), None
+                case Action.DEFER_IF_PERMIT:
+                    if_permit = if_permit or decision
+                case Action.DEFER_IF_REJECT:
+                    if_reject = if_reject or decision
+                case Action.DUNNO:
+                    pass
+        return None, if_permit
+
+    async def _shadow(self, rule: Rule, tx: Transaction, record: Record) -> None:
+        """Ask a rule whose answer changes nothing: only a cheap one is waited for."""
+        if _is_cheap(rule):
+            self._list(rule, tx, record, await self._outcome(rule, tx))
+            return
+        entry = self._list(rule, tx, record, None)
+        task = self._start(rule, tx)
+        if entry is None:
+            return
+        if isinstance(task, Outcome):
+            _fill(entry, task)
+        elif task is not None:
+            record.pending.add(task)
+            task.add_done_callback(lambda done: None if done.cancelled() else _fill(entry, done.result()))
+
+    async def _outcome(self, rule: Rule, tx: Transaction) -> Outcome:
+        """Ask a rule, or take the answer that still holds."""
+        if not rule.spec.memo:
+            return await self._ask(rule, tx)
+        memo = tx.memo_for(rule.spec.input)
+        kept = memo.get(rule)
+        if kept is None:
+            kept = await self._ask(rule, tx)
+        elif isinstance(kept, asyncio.Task):
+            kept = await kept
+        memo[rule] = kept
+        outcome: Outcome = kept
+        return outcome
+
+    def _start(self, rule: Rule, tx: Transaction) -> _Task | Outcome | None:
+        """Start asking a rule in the background, unless it was; None if too much is in flight."""
+        memo = tx.memo_for(rule.spec.input)
+        kept: _Task | Outcome | None = memo.get(rule)
+        tasks = tx.session.tasks
+        if kept is None and len(tasks) < self._limits.tasks_per_session:
+            kept = asyncio.create_task(self._ask(rule, tx))
+            tasks.add(kept)
+            kept.add_done_callback(tasks.discard)
+            memo[rule] = kept
+        return kept
+
+    async def _ask(self, rule: Rule, tx: Transaction) -> Outcome:
+        """Run the check, bounded in time; whatever goes wrong inside it becomes the rule's on_error."""
+        started = time.perf_counter()
+        error = None
+        try:
+            if _is_cheap(rule):
+                verdict = await rule.check(tx, self._ctx)
+            else:
+                async with asyncio.timeout(self._limits.rule_timeout):
+                    verdict = await rule.check(tx, self._ctx)
+        except TimeoutError:
+            error = f"no answer within {self._limits.rule_timeout:g} s"
+        except StoreError as trouble:
+            error = f"store: {trouble}"
+        except Exception as trouble:
+            log.exception("rule %s failed", rule.text)
+            error = f"{type(trouble).__name__}: {trouble}"
+        if error is not None:
+            verdict = _ON_ERROR[rule.on_error]
+        return Outcome(verdict, (time.perf_counter() - started) * 1000, error)
+
+    def _list(self, rule: Rule, tx: Transaction, record: Record, outcome: Outcome | None) -> RuleEntry | None:
+        """Note a rule in the record, once for each input it was asked about."""
+        recipient = tx.recipient.text if rule.spec.input is Input.RECIPIENT else None
+        key = (rule, recipient, None if rule.spec.memo or outcome is None else outcome.verdict.action)
+        if key in record.listed:
+            return None
+        entry = RuleEntry(rule.phase.key, rule.text, "shadow" if rule.shadow else "enforce", recipient)
+        if outcome is not None:
+            _fill(entry, outcome)
+        if record.add(record.rules, entry):
+            record.listed.add(key)
+        return entry
+
+    def _carried_into(self, phase: Phase, tx: Transaction) -> Decision | None:
+        """The deferral that earlier phases left for this one, where they were answered themselves."""
+        if self._delay_reject:
+            return None
+        if phase is Phase.RCPT:
+            return tx.carried
+        before = {Phase.HELO: Phase.CLIENT, Phase.MAIL: Phase.HELO}.get(phase)
+        return tx.session.carried.get(before) if before is not None else None
+
+    def _carry_out_of(self, phase: Phase, tx: Transaction, carried: Decision | None) -> None:
+        if phase is Phase.MAIL:
+            tx.carried = carried
+        else:
+            tx.session.carried[phase] = carried
+
+    def _cancel_unneeded(self, tx: Transaction, record: Record) -> None:
+        """This recipient is refused: stop what was asked about it alone."""
+        for task in tx.recipient_memo.values():
+            if isinstance(task, asyncio.Task) and task not in record.pending:
+                task.cancel()
+
+    def settle(self, tx: Transaction, record: Record, then: Callable[[Record], None]) -> None:
+        """The transaction is over: stop what nobody needs, and hand over the record when its shadow rules are done.
+
+        They get a grace after which they stay "unfinished"; nothing that the client does waits for it.
+        """
+        pending: set[_Task] = {task for task in record.pending if not task.done()}
+        unneeded = [task for task in tx.memo.values() if isinstance(task, asyncio.Task) and task not in pending]
+        for task in unneeded:
+            task.cancel()
+        if pending and len(self._settling) < self._limits.settling:
+            settling = asyncio.create_task(self._wait_for(pending, tx, record, then))
+            self._settling.add(settling)
+            settling.add_done_callback(self._settling.discard)
+        else:
+            then(record)
+
+    async def _wait_for(
+        self, pending: set[_Task], tx: Transaction, record: Record, then: Callable[[Record], None]
+    ) -> None:
+        self._graced |= pending
+        try:
+            _, late = await asyncio.wait(pending, timeout=self._limits.shadow_grace)
+        finally:
+            self._graced -= pending
+            then(record)
+        for task in late - set(tx.session.memo.values()) - set(tx.session.helo_memo.values()):
+            task.cancel()
+
+    def end_session(self, session: Session) -> None:
+        """The client is gone: stop every look-up that no record waits for."""
+        for task in session.tasks - self._graced:
+            task.cancel()
+
+    async def drain(self) -> None:
+        """Wait until the last records are handed over; at most the grace of shadow rules."""
+        if self._settling:
+            await asyncio.wait(self._settling)
+
+
+def _is_cheap(rule: Rule) -> bool:
+    """Whether it answers from the facts alone, without waiting for anything."""
+    return not rule.spec.lookup and not rule.spec.effects
+
+
+def _starts_early(rule: Rule) -> bool:
+    return rule.spec.lookup and not rule.spec.effects and rule.spec.memo
+
+
+def _fill(entry: RuleEntry, outcome: Outcome) -> None:
+    verdict = outcome.verdict
+    entry.verdict = "error" if outcome.error else verdict.action.value
+    entry.reply = verdict.reply.line() if verdict.reply else None
+    entry.evidence = verdict.evidence or None
+    entry.ms = round(outcome.ms, 3)
+    entry.error = outcome.error

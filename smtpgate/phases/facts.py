@@ -1,0 +1,168 @@
+"""The facts that checks read: the session, the transaction, the recipient.
+
+Whatever is not known yet cannot be read: asking for it raises LookupError, which the engine answers with the rule's
+`on_error`. The configuration refuses rules whose input is not known in their phase, so that this cannot happen by
+configuration, only by a mistake in a check.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from smtpgate.mailauth.message import Message
+from smtpgate.values import IPAddress
+
+if TYPE_CHECKING:
+    from smtpgate.phases.phase import Input, Phase
+    from smtpgate.phases.verdict import Decision, Verdict
+
+Memo = dict[Any, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A mailbox of the envelope (RFC 5321 §4.1.2).
+
+    text: as the client wrote it, without brackets and source route; "" for the null sender.
+    local: the local part, unquoted. domain: lower case, internationalised labels as A-labels; "[192.0.2.1]" for a literal; "" for the bare
+    recipient "postmaster".
+    """
+
+    text: str
+    local: str
+    domain: str
+
+    @property
+    def is_null(self) -> bool:
+        """Whether this is the null sender `<>` of bounces."""
+        return not self.text
+
+    @property
+    def is_literal(self) -> bool:
+        """Whether the domain is an address literal such as [192.0.2.1]."""
+        return self.domain.startswith("[")
+
+    def __str__(self) -> str:
+        return self.text
+
+
+NULL_SENDER = Address("", "", "")
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """One TCP connection.
+
+    helo: what the client called itself, None before HELO; esmtp: whether it said EHLO. early_talker: it sent bytes
+    before the banner. pipelined_after: the command after which it sent more without leave to, None if it never did.
+    """
+
+    client_address: IPAddress
+    client_port: int
+    listener: str
+    helo: str | None = None
+    esmtp: bool = False
+    early_talker: bool = False
+    pipelined_after: str | None = None
+    carried: dict[Phase, Decision | None] = field(default_factory=dict)
+    memo: Memo = field(default_factory=dict)
+    helo_memo: Memo = field(default_factory=dict)
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    def set_helo(self, name: str, *, esmtp: bool) -> None:
+        """A new HELO or EHLO: what was found out about the former one no longer holds."""
+        self.helo, self.esmtp = name, esmtp
+        self.helo_memo = {}
+
+
+class Transaction:
+    """What is known at one point of one transaction. Before MAIL it holds the session alone.
+
+    recipients: those accepted so far. tagged: by rule, the verdicts whose results go into the message's header.
+    A check receives it with `recipient` set to the one that is asked about; in DATA and END_OF_DATA only if
+    there is exactly one (as in Postfix).
+    """
+
+    __slots__ = (
+        "_message", "_recipient", "_sender", "body", "carried", "memo", "recipient_memo", "recipients", "session",
+        "size", "smtputf8", "tagged",
+    )  # fmt: skip
+
+    def __init__(
+        self, session: Session, sender: Address | None = None, *, body: str = "7BIT", smtputf8: bool = False,
+        size: int | None = None,
+    ) -> None:  # fmt: skip
+        self.session = session
+        self._sender = sender
+        self._recipient: Address | None = None
+        self._message: Message | None = None
+        self.body = body
+        self.smtputf8 = smtputf8
+        self.size = size
+        self.recipients: list[Address] = []
+        self.tagged: dict[Any, Verdict] = {}
+        self.carried: Decision | None = None
+        self.memo: Memo = {}
+        self.recipient_memo: Memo = {}
+
+    @property
+    def helo(self) -> str:
+        """The name of the last HELO or EHLO."""
+        return _known(self.session.helo, "the HELO name")
+
+    @property
+    def sender(self) -> Address:
+        """The envelope sender."""
+        return _known(self._sender, "the sender")
+
+    @property
+    def recipient(self) -> Address:
+        """The recipient that is asked about."""
+        return _known(self._recipient, "the recipient")
+
+    @property
+    def message(self) -> Message:
+        """The message's content."""
+        return _known(self._message, "the message")
+
+    @property
+    def has_recipient(self) -> bool:
+        """Whether one single recipient is asked about."""
+        return self._recipient is not None
+
+    @property
+    def has_sender(self) -> bool:
+        """Whether MAIL was given."""
+        return self._sender is not None
+
+    def about(self, recipient: Address) -> Transaction:
+        """The same transaction, asked about one recipient; what holds for all recipients stays shared."""
+        view = Transaction(self.session, self._sender, body=self.body, smtputf8=self.smtputf8, size=self.size)
+        view._recipient = recipient
+        view._message = self._message
+        view.recipients = self.recipients
+        view.carried = self.carried
+        view.memo = self.memo
+        view.tagged = self.tagged
+        return view
+
+    def with_message(self, message: Message) -> Transaction:
+        """The same transaction at its end of data."""
+        view = self.about(self.recipients[0]) if len(self.recipients) == 1 else self
+        view._message = message
+        return view
+
+    def memo_for(self, known: Input) -> Memo:
+        """Where an answer that depends on `known` is kept: for as long as it holds."""
+        return (
+            self.session.memo, self.session.helo_memo, self.memo, self.recipient_memo, self.memo,
+        )[known]  # fmt: skip
+
+
+def _known(value: T | None, what: str) -> T:
+    if value is None:
+        raise LookupError(f"{what} is not known yet")
+    return value

@@ -1,0 +1,51 @@
+"""An SMTP reply whose two codes cannot contradict each other."""
+
+import re
+from dataclasses import dataclass
+
+_DETAIL = re.compile(r"\d{1,3}\.\d{1,3}\Z")
+_UNPRINTABLE = re.compile(r"[^ -~]+")
+# RFC 5321 §4.5.3.1.5: a reply line has at most 512 octets, CRLF included. 40 are kept for codes and reference.
+_LONGEST_TEXT = 470
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply to a client.
+
+    code: the SMTP code. detail: the last two numbers of the enhanced status code ("7.1"); the first is the code's
+    first digit (RFC 3463 §3.1), so that a 4xx with 5.x.x cannot exist. text: what a person reads; anything but
+    printable ASCII becomes "?", so that nothing can be injected.
+    """
+
+    code: int
+    detail: str
+    text: str
+
+    def __post_init__(self) -> None:
+        if self.code // 100 not in (2, 4, 5) or not _DETAIL.match(self.detail):
+            raise ValueError(f"not a reply: {self.code} {self.detail}")
+
+    @property
+    def enhanced(self) -> str:
+        """The enhanced status code (RFC 3463), such as "5.7.1"."""
+        return f"{self.code // 100}.{self.detail}"
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether the command succeeded (2xx)."""
+        return self.code < 300
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether the client may try again (4xx)."""
+        return 400 <= self.code < 500
+
+    def line(self, ref: str | None = None) -> str:
+        """The reply as one line without its line end; `ref` is appended so that support can find the record."""
+        text = _UNPRINTABLE.sub("?", self.text)[:_LONGEST_TEXT]
+        tail = f" (ref {ref})" if ref else ""
+        return f"{self.code} {self.enhanced} {text}{tail}"
+
+    def __str__(self) -> str:
+        return self.line()

@@ -1,0 +1,67 @@
+"""A check as the registry names it, and a rule: a check as configured at one place of one phase."""
+
+import dataclasses
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from smtpgate.phases.context import Context
+from smtpgate.phases.facts import Transaction
+from smtpgate.phases.phase import Input, Phase
+from smtpgate.phases.verdict import Verdict
+from smtpgate.values import Parser
+
+Check = Callable[[Transaction, Context], Awaitable[Verdict]]
+OnError = Literal["defer", "permit", "skip"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSpec:
+    """A row of the registry: what the engine and the configuration must know about a check.
+
+    name: as in main.cf.
+    check: the function; it takes (transaction, context) and, if `options` is given, an instance of that dataclass.
+    input: what must be known before it can be asked, and how long its answer holds.
+    lookup: it asks the outside (DNS), so it is started early and has a deadline.
+    effects: it writes or counts, so it runs only when reached.
+    memo: False if its answer may change while its input stays the same.
+    terminal: it always ends the list.
+    guard: it refuses mail for domains that are not ours (a relay guard).
+    on_error: what a failure inside it means, unless the rule says otherwise.
+    """
+
+    name: str
+    check: Callable[..., Awaitable[Verdict]]
+    input: Input
+    options: type[Any] | None = None
+    lookup: bool = False
+    effects: bool = False
+    memo: bool = True
+    terminal: bool = False
+    guard: bool = False
+    on_error: OnError = "defer"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rule:
+    """A check with its options bound, at one place of one phase's list. text: as the administrator wrote it."""
+
+    spec: CheckSpec
+    check: Check
+    text: str
+    phase: Phase
+    shadow: bool = False
+    on_error: OnError = "defer"
+
+
+def option(parse: Parser, default: Any = dataclasses.MISSING, help: str = "", *, argument: bool = False) -> Any:
+    """A field of a check's options dataclass.
+
+    parse: turns the configured value into the typed one, raising ValueError("what was expected"). default: as the
+    administrator would write it; without one the option is required. argument: it is written behind the rule's
+    name ("reject_rbl_client zen.example.org"), as Postfix does.
+    """
+    metadata = {"parse": parse, "written_default": default, "help": help, "argument": argument}
+    if default is dataclasses.MISSING:
+        return dataclasses.field(metadata=metadata)
+    return dataclasses.field(default=parse(default), metadata=metadata)

@@ -1,0 +1,100 @@
+"""The record: one transaction's whole story, and the reference under which it is found again."""
+
+import secrets
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+# Crockford's base 32: no I, L, O, U, so that a reference survives a telephone.
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+# What one record may hold, so that a client cannot fill the memory: later entries are only counted.
+MAX_ENTRIES = 400
+
+
+def new_reference() -> str:
+    """A reference of 8 characters, 40 random bits."""
+    number = secrets.randbits(40)
+    return "".join(_ALPHABET[number >> shift & 31] for shift in range(35, -1, -5))
+
+
+@dataclass(slots=True)
+class RuleEntry:
+    """One rule that was reached.
+
+    verdict: the action's word, "error", or "unfinished". error: what failed, for us and never for the wire.
+    """
+
+    phase: str
+    rule: str
+    mode: str
+    recipient: str | None = None
+    verdict: str = "unfinished"
+    reply: str | None = None
+    evidence: Any = None
+    ms: float = 0.0
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class ReplyEntry:
+    """One reply that the client got: to RCPT and end of data always, to anything else only a 4xx or 5xx."""
+
+    command: str
+    reply: str
+
+
+@dataclass(slots=True)
+class RelayEntry:
+    """One answer of the downstream. command: what was put to it."""
+
+    command: str
+    reply: str
+    ms: float
+
+
+@dataclass(slots=True)
+class Record:
+    """A transaction, or what happened in a session outside of any.
+
+    at: when it began, seconds since 1970. outcome: "accepted", "rejected", "deferred", "abandoned" (the client left or
+    gave up). decided_by: the rule, "downstream" or "smtpgate" that refused it. Sizes in bytes, times in milliseconds.
+    listed: the rules that already have an entry; pending: the tasks of shadow rules that still run.
+    """
+
+    at: float
+    client: str
+    listener: str
+    ref: str = field(default_factory=new_reference)
+    helo: str | None = None
+    sender: str | None = None
+    recipients: list[str] = field(default_factory=list)
+    rules: list[RuleEntry] = field(default_factory=list)
+    replies: list[ReplyEntry] = field(default_factory=list)
+    relay: list[RelayEntry] = field(default_factory=list)
+    size: int | None = None
+    outcome: str = "abandoned"
+    decided_by: str | None = None
+    ms: float = 0.0
+    omitted: int = 0
+    listed: set[Any] = field(default_factory=set)
+    pending: set[Any] = field(default_factory=set)
+
+    def add(self, entries: list[Any], entry: Any) -> bool:
+        """Append to one of the lists, within the bound; whether there was room."""
+        if len(entries) >= MAX_ENTRIES:
+            self.omitted += 1
+            return False
+        entries.append(entry)
+        return True
+
+    def story(self) -> dict[str, Any]:
+        """The record as plain data (JSON types)."""
+        story = {name: getattr(self, name) for name in _PLAIN}
+        story["rules"] = [asdict(entry) for entry in self.rules]
+        story["replies"] = [asdict(entry) for entry in self.replies]
+        story["relay"] = [asdict(entry) for entry in self.relay]
+        return story
+
+
+_PLAIN = (
+    "ref", "at", "client", "listener", "helo", "sender", "recipients", "size", "outcome", "decided_by", "ms", "omitted",
+)  # fmt: skip

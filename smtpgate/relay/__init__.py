@@ -1,0 +1,1 @@
+"""Passing mail on to the downstream."""

@@ -1,0 +1,76 @@
+"""The downstream as the dialog sees it: a transaction that mirrors the client's, command by command."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class RelayReply:
+    """What the downstream answered. code: 200–599. enhanced: such as "5.1.1", None if it sent none. text: its
+    text without codes, lines joined by a blank; not yet made safe for anybody else.
+    """
+
+    code: int
+    enhanced: str | None
+    text: str
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether it took what was put to it (2xx)."""
+        return 200 <= self.code < 300
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (str(self.code), self.enhanced, self.text) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What MAIL says. sender: "" for the null sender. eight_bit: the client declared BODY=8BITMIME."""
+
+    sender: str
+    smtputf8: bool = False
+    eight_bit: bool = False
+    size: int | None = None
+
+
+class DownstreamUnavailable(Exception):
+    """The downstream cannot be used now: refused, timed out, hung up, answered nonsense.
+
+    The text is for the record, never for the wire.
+    """
+
+
+class Delivery(Protocol):
+    """One transaction with the downstream. After deliver() or abandon() it is over."""
+
+    async def recipient(self, address: str) -> RelayReply:
+        """Put one recipient to the downstream; the first call connects and sends MAIL.
+
+        A refused MAIL is the answer to every recipient. Raises DownstreamUnavailable.
+        """
+        ...
+
+    async def deliver(self, content: Sequence[bytes | memoryview]) -> list[RelayReply]:
+        """Hand over the message: the pieces joined, lines ended by CRLF, dots not yet stuffed.
+
+        Returns one reply for all accepted recipients, or, with LMTP, one for each in their order.
+        Raises DownstreamUnavailable.
+        """
+        ...
+
+    async def abandon(self) -> None:
+        """Give the transaction up and the connection back. Never raises."""
+        ...
+
+
+class Downstream(Protocol):
+    """Where accepted mail goes."""
+
+    def begin(self, envelope: Envelope) -> Delivery:
+        """Prepare a transaction; nothing is sent before its first recipient."""
+        ...
+
+    async def close(self) -> None:
+        """Close what is pooled."""
+        ...

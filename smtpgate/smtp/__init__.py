@@ -1,0 +1,1 @@
+"""The dialog: reading commands, replying, taking in DATA."""
