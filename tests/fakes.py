@@ -1,0 +1,97 @@
+"""Fakes that several test directories share: a DNS whose zones the test writes, and a clock that the test moves."""
+
+import asyncio
+import ipaddress
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from smtpgate.dns.resolver import Answer, Mx, RecordType, Status
+
+Table = Mapping[str, Iterable[str | bytes]]
+
+
+class Clock:
+    """A clock to call in place of time.monotonic or time.time; it stands still until the test moves it."""
+
+    def __init__(self, now: float = 1_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class FakeDns:
+    """A resolver that answers from tables: FakeDns(A={"mx.example.org": ["192.0.2.1"]}, MX={"example.org": ["10 mx.example.org"]}).
+
+    PTR may be keyed by the address itself. fail: questions without an answer, "name" for every type or "name TXT".
+    gate: answers of these names are held until the test sets the event. asked: every question, in order.
+    A name in no table is NO_NAME; one with records of another type, or with names below it, is NO_DATA.
+    """
+
+    def __init__(
+        self,
+        *,
+        A: Table | None = None,
+        AAAA: Table | None = None,
+        MX: Table | None = None,
+        TXT: Table | None = None,
+        PTR: Table | None = None,
+        CNAME: Mapping[str, str] | None = None,
+        NS: Table | None = None,
+        SOA: Table | None = None,
+        fail: Collection[str] = (),
+        gate: Mapping[str, asyncio.Event] | None = None,
+        ttl: int = 300,
+    ) -> None:
+        tables = {"A": A, "AAAA": AAAA, "MX": MX, "TXT": TXT, "PTR": PTR, "NS": NS, "SOA": SOA}
+        self.records = {
+            (_name(name), kind): tuple(_record(kind, value) for value in values)
+            for kind, table in tables.items()
+            for name, values in (table or {}).items()
+        }
+        for name, target in (CNAME or {}).items():
+            self.records[_name(name), "CNAME"] = (_name(target),)
+        self.fail = set(fail)
+        self.gate = dict(gate or {})
+        self.ttl = ttl
+        self.asked: list[tuple[str, RecordType]] = []
+
+    async def query(self, name: str, kind: RecordType) -> Answer:
+        name = name.lower().removesuffix(".")
+        self.asked.append((name, kind))
+        if name in self.gate:
+            await self.gate[name].wait()
+        if self.fail & {name, f"{name} {kind}"}:
+            return Answer(name, kind, Status.FAILURE, detail="told to fail")
+        owner = name
+        for _ in range(10):
+            if records := self.records.get((owner, kind)):
+                return Answer(name, kind, Status.ANSWER, records, self.ttl)
+            if (owner, "CNAME") not in self.records:
+                return Answer(name, kind, Status.NO_DATA if self._exists(owner) else Status.NO_NAME, ttl=self.ttl)
+            owner = self.records[owner, "CNAME"][0]
+        return Answer(name, kind, Status.FAILURE, detail="CNAME chain too long")
+
+    def _exists(self, name: str) -> bool:
+        return any(known == name or known.endswith("." + name) for known, _ in self.records)
+
+
+def _name(name: str) -> str:
+    try:
+        return ipaddress.ip_address(name).reverse_pointer
+    except ValueError:
+        return name.lower().removesuffix(".")
+
+
+def _record(kind: str, value: str | bytes) -> Any:
+    if kind == "TXT" or isinstance(value, bytes):
+        return value.encode() if isinstance(value, str) else value
+    if kind in ("A", "AAAA"):
+        return ipaddress.ip_address(value)
+    if kind == "MX":
+        preference, host = value.split()
+        return Mx(int(preference), _name(host))
+    return _name(value)
