@@ -6,8 +6,13 @@ says what was expected. It is shared by the settings and by the options of check
 
 import ipaddress
 import re
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
+
+import idna
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -15,20 +20,22 @@ Parser = Callable[[Any], Any]
 
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _SIZE_UNITS = {"B": 1, "kB": 10**3, "KiB": 2**10, "MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
+_LONGEST_DURATION = 36500 * 86400.0  # beyond it, dates overflow
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
 
 
 def duration(value: Any) -> float:
     """A duration such as "5m", in seconds."""
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d|w)", value) if isinstance(value, str) else None
-    if match is None:
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h|d|w)", value) if isinstance(value, str) else None
+    seconds = float(match[1]) * _DURATION_UNITS[match[2]] if match else -1.0
+    if not 0 <= seconds <= _LONGEST_DURATION:
         raise ValueError('a duration such as "30s", "5m", "2h" or "35d"')
-    return float(match[1]) * _DURATION_UNITS[match[2]]
+    return seconds
 
 
 def size(value: Any) -> int:
     """A size such as "25MiB", in bytes."""
-    match = re.fullmatch(r"(\d{1,12})(B|kB|KiB|MB|MiB|GB|GiB)", value) if isinstance(value, str) else None
+    match = re.fullmatch(r"([0-9]{1,12})(B|kB|KiB|MB|MiB|GB|GiB)", value) if isinstance(value, str) else None
     if match is None:
         raise ValueError('a size such as "512KiB" or "25MiB"')
     return int(match[1]) * _SIZE_UNITS[match[2]]
@@ -44,12 +51,75 @@ def network(value: Any) -> Network:
         raise ValueError('a network such as "192.0.2.0/24" or "2001:db8::/32", without host bits') from None
 
 
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An IP address and a port. host: the address in its usual form, without brackets."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def endpoint(value: Any) -> Endpoint:
+    """An IP address with a port: "127.0.0.1:25", "[::1]:25"."""
+    match = re.fullmatch(r"(?:\[([^\]]*:[^\]]*)\]|([0-9.]+)):([0-9]{1,5})", value) if isinstance(value, str) else None
+    if match is None or (host := _ip(match[1] or match[2])) is None:
+        raise ValueError('an IP address and a port such as "127.0.0.1:2525" or "[::1]:2525"')
+    port = int(match[3])
+    if not 1 <= port <= 65535:
+        raise ValueError("a port from 1 to 65535")
+    return Endpoint(host, port)
+
+
+def nameserver(value: Any) -> Endpoint:
+    """A DNS server: an IP address, with a port unless it is 53."""
+    if isinstance(value, str) and (host := _ip(value)) is not None:
+        return Endpoint(host, 53)
+    try:
+        return endpoint(value)
+    except ValueError:
+        raise ValueError('an IP address such as "192.0.2.53", or one with a port, "127.0.0.1:5353"') from None
+
+
+def _ip(text: str) -> str | None:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return None
+
+
 def host_name(value: Any) -> str:
     """A host or domain name, lower case, without the final dot."""
     name = value.removesuffix(".").lower() if isinstance(value, str) else ""
     if not is_host_name(name):
         raise ValueError('a host or domain name such as "mx.example.org"')
     return name
+
+
+def domain(value: Any) -> str:
+    """A mail domain as lower-case A-labels; labels in other scripts are converted (RFC 5891)."""
+    if isinstance(value, str) and not value.isascii() and len(value) <= 253:
+        try:
+            value = idna.encode(value, uts46=True).decode()
+        except UnicodeError:
+            pass  # what is left is not ASCII, so it is no host name
+    try:
+        return host_name(value)
+    except ValueError:
+        raise ValueError('a mail domain such as "example.org"') from None
+
+
+def server_name(value: Any) -> str:
+    """The name that a server gives itself; "" for the system's own name."""
+    return system_name() if value == "" else host_name(value)
+
+
+def system_name() -> str:
+    """The system's name as the kernel has it, never looked up; "localhost" if it is no host name."""
+    name = socket.gethostname().lower()
+    return name if is_host_name(name) else "localhost"
 
 
 def is_host_name(name: str) -> bool:
@@ -80,3 +150,52 @@ def choice(*words: str) -> Callable[[Any], str]:
         return str(value)
 
     return parse
+
+
+class ElementErrors(ValueError):
+    """What is wrong with the elements of a list. errors: index and what was expected."""
+
+    def __init__(self, errors: list[tuple[int, ValueError]]) -> None:
+        super().__init__(str(errors[0][1]))
+        self.errors = errors
+
+
+def list_of(parse: Parser, into: Callable[[list[Any]], Collection[Any]] = tuple) -> Parser:
+    """A parser of lists whose elements `parse` takes; the values are collected by `into`."""
+
+    def parse_list(values: Any) -> Collection[Any]:
+        if not isinstance(values, (list, tuple)):
+            raise ValueError('a list such as ["…", "…"]')
+        parsed, errors = [], []
+        for index, value in enumerate(values):
+            try:
+                parsed.append(parse(value))
+            except ValueError as error:
+                errors.append((index, error))
+        if errors:
+            raise ElementErrors(errors)
+        return into(parsed)
+
+    return parse_list
+
+
+def above_zero(parse: Callable[[Any], float]) -> Parser:
+    """A parser that takes what `parse` takes, except nothing: a time-out of 0 s, a limit of 0 B."""
+
+    def parse_above_zero(value: Any) -> float:
+        amount = parse(value)
+        if amount <= 0:
+            raise ValueError("more than zero")
+        return amount
+
+    return parse_above_zero
+
+
+def store_url(value: Any) -> str:
+    """Where the store is: a URL of a database that we know."""
+    scheme = urlsplit(value).scheme if isinstance(value, str) else ""
+    if scheme.startswith("postgres"):
+        raise ValueError('"sqlite:///var/smtpgate.db"; PostgreSQL comes in a later version')
+    if not isinstance(value, str) or not re.fullmatch(r"sqlite:///[^?#\x00-\x1f]+", value):
+        raise ValueError('a path to a file, such as "sqlite:///var/smtpgate.db"')
+    return value

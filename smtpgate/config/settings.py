@@ -1,0 +1,123 @@
+"""The settings, and the tables of options that they are read from.
+
+Each section of the configuration is one dataclass, each option one line of it: its parser, its default as the
+administrator would write it, and its description. The loader, `smtpgate config show` and the reference in
+docs/configuration.md all come from these lines.
+"""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field
+from typing import Any
+
+from smtpgate.phases.phase import Phase
+from smtpgate.phases.rule import Rule, option
+from smtpgate.values import (
+    Endpoint,
+    Network,
+    above_zero,
+    boolean,
+    count,
+    domain,
+    duration,
+    endpoint,
+    list_of,
+    nameserver,
+    network,
+    server_name,
+    size,
+    store_url,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """What holds for every listener. Sizes in bytes, times in seconds."""
+
+    hostname: str = option(server_name, "", 'name in the banner and in header fields; "" is the system\'s name')
+    mynetworks: tuple[Network, ...] = option(list_of(network), [], "clients in these networks may send anywhere")
+    relay_domains: frozenset[str] = option(list_of(domain, frozenset), [], "domains that mail is accepted for")
+    delay_reject: bool = option(
+        boolean, True, "answer the client, helo and mail lists at RCPT, so that the record is whole"
+    )
+    size_limit: int = option(above_zero(size), "25MiB", "largest message")
+    recipient_limit: int = option(count, 1000, "most recipients of one message")
+    session_limit: int = option(count, 1000, "most sessions at one time")
+    message_memory: int = option(above_zero(size), "512MiB", "for all messages being received at one time")
+    command_timeout: float = option(above_zero(duration), "5m", "how long a silent client is waited for")
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSettings:
+    """One address that is listened on."""
+
+    address: Endpoint = option(endpoint, MISSING, "IP address and port")  # noqa: RUF009 - a field, as everywhere here
+
+    @property
+    def host(self) -> str:
+        """The IP address."""
+        return self.address.host
+
+    @property
+    def port(self) -> int:
+        """The port."""
+        return self.address.port
+
+
+@dataclass(frozen=True, slots=True)
+class RelaySettings:
+    """The way to the downstream. Times in seconds."""
+
+    url: str = option(str, MISSING, "the downstream: smtp://, lmtp://, lmtp+unix: or maildir:")
+    connect_timeout: float = option(above_zero(duration), "10s", "how long a connection may take")
+    timeout: float = option(above_zero(duration), "60s", "how long one command may take")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """The database."""
+
+    url: str = option(store_url, "sqlite:///var/smtpgate.db", "the database")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSettings:
+    """The records that `smtpgate why` reads. Times in seconds."""
+
+    keep: float = option(above_zero(duration), "30d", "how long records are kept")
+
+
+@dataclass(frozen=True, slots=True)
+class DnsSettings:
+    """Where questions go. Times in seconds."""
+
+    nameservers: tuple[Endpoint, ...] = option(list_of(nameserver), [], "DNS servers; [] is the system's")
+    timeout: float = option(above_zero(duration), "5s", "how long one question may take, repetitions included")
+
+
+SECTIONS: Mapping[str, type[Any]] = {
+    "server": ServerSettings,
+    "listener": ListenerSettings,
+    "relay": RelaySettings,
+    "store": StoreSettings,
+    "record": RecordSettings,
+    "dns": DnsSettings,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole configuration.
+
+    phases: the rules of every phase, in order. warnings: what is legal but probably not meant, one sentence each.
+    effective: the configuration as written, with every default added.
+    """
+
+    server: ServerSettings
+    listeners: tuple[ListenerSettings, ...]
+    relay: RelaySettings
+    store: StoreSettings
+    record: RecordSettings
+    dns: DnsSettings
+    phases: Mapping[Phase, tuple[Rule, ...]]
+    warnings: tuple[str, ...] = ()
+    effective: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
