@@ -24,8 +24,9 @@ class Clock:
 
 
 class FakeDns:
-    """A resolver that answers from tables: FakeDns(A={"mx.example.org": ["192.0.2.1"]}, MX={"example.org": ["10 mx.example.org"]}).
+    """A resolver that answers from tables.
 
+    FakeDns(A={"mx.example.org": ["192.0.2.1"]}, MX={"example.org": ["10 mx.example.org"]})
     PTR may be keyed by the address itself. fail: questions without an answer, "name" for every type or "name TXT".
     gate: answers of these names are held until the test sets the event. asked: every question, in order.
     A name in no table is NO_NAME; one with records of another type, or with names below it, is NO_DATA.
