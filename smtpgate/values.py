@@ -127,6 +127,14 @@ def is_host_name(name: str) -> bool:
     return 0 < len(name) <= 253 and all(_LABEL.match(label) for label in name.split("."))
 
 
+def is_fqdn(name: str) -> bool:
+    """Whether an ASCII name is a fully qualified host name: a dot inside, and not digits and dots alone.
+
+    RFC 1123 §2.1: a name never looks like 192.0.2.1, because its top-level label is alphabetic.
+    """
+    return "." in name and is_host_name(name) and not name.replace(".", "").isdigit()
+
+
 def boolean(value: Any) -> bool:
     """true or false."""
     if not isinstance(value, bool):
@@ -141,12 +149,20 @@ def count(value: Any) -> int:
     return value
 
 
+class NotOneOf(ValueError):
+    """A word that is none of the right ones."""
+
+    def __init__(self, words: tuple[str, ...]) -> None:
+        super().__init__("one of " + ", ".join(f'"{word}"' for word in words))
+        self.words = words
+
+
 def choice(*words: str) -> Callable[[Any], str]:
     """A parser that takes one of the given words."""
 
     def parse(value: Any) -> str:
         if value not in words:
-            raise ValueError("one of " + ", ".join(f'"{word}"' for word in words))
+            raise NotOneOf(words)
         return str(value)
 
     return parse
