@@ -1,0 +1,188 @@
+import asyncio
+from unittest.mock import ANY
+
+import pytest
+
+from smtpgate.dns.cache import CachingResolver
+from smtpgate.dns.resolver import Answer, Status
+from tests.fakes import Clock, FakeDns
+
+
+class Turn:
+    """Awaited: every other task that can run does so once."""
+
+    def __await__(self):
+        yield
+
+
+async def turns():
+    for _ in range(5):
+        await Turn()
+
+
+@pytest.mark.parametrize(
+    ("zone", "kept_for"),
+    [
+        ({"A": {"d": ["192.0.2.1"]}, "ttl": 300}, 300),
+        ({"A": {"d": ["192.0.2.1"]}, "ttl": 10_000_000}, 86_400),
+        ({"TXT": {"d": ["no data"]}, "ttl": 60}, 60),
+        ({"ttl": 60}, 60),
+        ({"fail": {"d"}, "ttl": 0}, 5),
+        ({"fail": {"d"}, "ttl": 300}, 5),
+    ],
+)
+async def test_an_answer_is_kept_as_long_as_it_may_be(zone, kept_for):
+    dns, clock = FakeDns(**zone), Clock()
+    cache = CachingResolver(dns, clock)
+    first = await cache.query("d", "A")
+    clock.advance(kept_for - 0.1)
+    assert await cache.query("d", "A") == first
+    assert len(dns.asked) == 1
+    clock.advance(0.2)
+    assert await cache.query("d", "A") == first
+    assert len(dns.asked) == 2
+
+
+async def test_an_answer_without_ttl_is_not_kept():
+    dns = FakeDns(A={"d": ["192.0.2.1"]}, ttl=0)
+    cache = CachingResolver(dns, Clock())
+    await cache.query("d", "A")
+    await cache.query("d", "A")
+    assert len(dns.asked) == 2
+
+
+async def test_spelling_and_type():
+    dns = FakeDns(A={"d.example": ["192.0.2.1"]})
+    cache = CachingResolver(dns, Clock())
+    for name in ("d.example", "D.Example", "d.example."):
+        assert (await cache.query(name, "A")).name == "d.example"
+    await cache.query("d.example", "MX")
+    assert dns.asked == [("d.example", "A"), ("d.example", "MX")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "a..b",
+        ".a",
+        "a..",
+        "x" * 64 + ".example",
+        ".".join(["x" * 49] * 5) + ".abcde",
+        "bücher.example",
+        "\u212a.example",
+    ],
+)
+async def test_impossible_names_are_not_asked(name):
+    dns = FakeDns(A={"k.example": ["192.0.2.1"]})
+    answer = await CachingResolver(dns, Clock()).query(name, "A")
+    assert (answer.status, answer.records) == (Status.NO_NAME, ())
+    assert dns.asked == []
+
+
+@pytest.mark.parametrize("name", ["x" * 63 + ".example", ".".join(["x" * 49] * 5) + ".abc", "_dmarc.example"])
+async def test_long_names_are_asked(name):
+    dns = FakeDns()
+    await CachingResolver(dns, Clock()).query(name, "TXT")
+    assert dns.asked == [(name, "TXT")]
+
+
+async def test_the_least_recently_used_goes_first():
+    dns = FakeDns(A={name: ["192.0.2.1"] for name in "abcd"})
+    cache = CachingResolver(dns, Clock(), size=3)
+    for name in "abc" + "a" + "d" + "a":
+        await cache.query(name, "A")
+    assert [name for name, _ in dns.asked] == ["a", "b", "c", "d"]
+    await cache.query("b", "A")
+    assert dns.asked[-1] == ("b", "A")
+
+
+async def test_an_outsized_answer_takes_the_room_of_several():
+    dns = FakeDns(A={name: ["192.0.2.1"] for name in "abc"}, TXT={"big": ["x" * 2000]})
+    cache = CachingResolver(dns, Clock(), size=4)
+    for name in "abc":
+        await cache.query(name, "A")
+    await cache.query("big", "TXT")
+    for name in "cba":
+        await cache.query(name, "A")
+    assert [name for name, _ in dns.asked] == ["a", "b", "c", "big", "b", "a"]
+
+
+async def test_one_answer_larger_than_all_the_room_is_not_kept():
+    dns = FakeDns(TXT={"big": ["x" * 20_000]})
+    cache = CachingResolver(dns, Clock(), size=4)
+    for _ in range(2):
+        assert (await cache.query("big", "TXT")).status is Status.ANSWER
+    assert len(dns.asked) == 2
+
+
+async def test_an_expired_answer_gives_its_room_back():
+    dns, clock = FakeDns(A={name: ["192.0.2.1"] for name in "ab"}), Clock()
+    cache = CachingResolver(dns, clock, size=2)
+    for _ in range(5):
+        await cache.query("a", "A")
+        await cache.query("b", "A")
+        clock.advance(301)
+    await cache.query("a", "A")
+    await cache.query("b", "A")
+    asked = len(dns.asked)
+    await cache.query("a", "A")
+    assert len(dns.asked) == asked == 12
+
+
+async def test_identical_questions_in_flight_share_one_query():
+    gate = asyncio.Event()
+    dns = FakeDns(A={"d": ["192.0.2.1"]}, gate={"d": gate}, ttl=0)
+    cache = CachingResolver(dns, Clock())
+    asking = [asyncio.create_task(cache.query(name, "A")) for name in ("d", "D", "d.")]
+    await turns()
+    assert dns.asked == [("d", "A")]
+    gate.set()
+    answers = await asyncio.gather(*asking)
+    assert {answer.status for answer in answers} == {Status.ANSWER}
+    assert len(dns.asked) == 1
+
+
+async def test_one_callers_cancellation_does_not_cancel_the_other():
+    gate = asyncio.Event()
+    dns = FakeDns(A={"d": ["192.0.2.1"]}, gate={"d": gate})
+    cache = CachingResolver(dns, Clock())
+    first, second = (asyncio.create_task(cache.query("d", "A")) for _ in range(2))
+    await turns()
+    first.cancel()
+    await turns()
+    gate.set()
+    assert (await second).status is Status.ANSWER
+    assert first.cancelled()
+    assert len(dns.asked) == 1
+
+
+class Abandoned(FakeDns):
+    """Notes which questions were given up."""
+
+    def __init__(self, **zone):
+        super().__init__(**zone)
+        self.cancelled = []
+
+    async def query(self, name, kind):
+        try:
+            return await super().query(name, kind)
+        except asyncio.CancelledError:
+            self.cancelled.append(name)
+            raise
+
+
+async def test_a_question_that_nobody_waits_for_is_given_up_and_can_be_asked_again():
+    gate = asyncio.Event()
+    dns = Abandoned(A={"d": ["192.0.2.1"]}, gate={"d": gate})
+    cache = CachingResolver(dns, Clock())
+    task = asyncio.create_task(cache.query("d", "A"))
+    await turns()
+    task.cancel()
+    # The new caller comes before the abandoned query has noticed.
+    again = asyncio.create_task(cache.query("d", "A"))
+    await turns()
+    assert dns.cancelled == ["d"]
+    gate.set()
+    assert await again == Answer("d", "A", Status.ANSWER, ANY, 300)
