@@ -1,1 +1,27 @@
 """The commands: thin, wiring only."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from smtpgate import __version__
+from smtpgate.cli import config, db, serve, why
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that the arguments name; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="smtpgate",
+        description="The SMTP front door: asks every question, relays accepted mail, explains every decision.",
+    )
+    parser.add_argument("--version", action="version", version=f"smtpgate {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in (serve, why, config, db):
+        command.add_parser(commands)
+    args = parser.parse_args(argv)
+    try:
+        status: int = args.run(args)
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        sys.stderr.close()
+        return 141
+    return status

@@ -1,0 +1,81 @@
+"""`smtpgate serve`: the main job."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+
+import uvloop
+
+from smtpgate.cli.settings import load_settings
+from smtpgate.config.settings import Settings
+from smtpgate.phases.phase import Phase
+from smtpgate.server.worker import ListenError, Worker
+from smtpgate.store.greylist import StoreError
+from smtpgate.store.migrate import upgrade
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command and its options."""
+    parser = commands.add_parser("serve", help="answer on the configured listeners")
+    parser.add_argument("--config", default="config.toml", metavar="PATH", help="default: %(default)s")
+    parser.add_argument("--examples", action="store_true", help="print commands to try")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM or Ctrl-C."""
+    logging.basicConfig(level=logging.WARNING, format="smtpgate: %(levelname)s: %(message)s", stream=sys.stderr)
+    settings = load_settings(args.config)
+    try:
+        upgrade(settings.store.url)
+    except StoreError as error:
+        # The store being away must not keep mail out: its rules are skipped, records wait in memory.
+        logging.warning("starting without the store: %s", error)
+
+    def ready() -> None:
+        print(_summary(settings), file=sys.stderr)
+        if args.examples:
+            print(_examples(settings, args.config), file=sys.stderr)
+
+    try:
+        uvloop.run(_serve(settings, ready))
+    except ListenError as error:
+        print(f"smtpgate: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _serve(settings: Settings, ready: Callable[[], None]) -> None:
+    await Worker(settings).run(ready)
+
+
+def _summary(settings: Settings) -> str:
+    rules = [rule for phase in Phase for rule in settings.phases.get(phase, ())]
+    shadow = sum(rule.shadow for rule in rules)
+    listeners = ", ".join(str(listener.address) for listener in settings.listeners)
+    domains = ", ".join(sorted(settings.server.relay_domains)) or "(none: every recipient is refused)"
+    return (
+        f"smtpgate listens on {listeners}\n"
+        f"  mail for      {domains}\n"
+        f"  goes to       {settings.relay.url}\n"
+        f"  rules         {len(rules)}, of them {shadow} in shadow mode\n"
+        f"  records       {settings.store.url}"
+    )
+
+
+def _examples(settings: Settings, config: str) -> str:
+    listener = settings.listeners[0]
+    domain = min(settings.server.relay_domains, default="example.org")
+    where = f"{listener.host}:{listener.port}"
+    python = (
+        'python3 -c \'import smtplib; print(smtplib.SMTP("{host}", {port}).sendmail('
+        '"me@example.com", "{to}", "Subject: hello\\n\\nIt works."))\''
+    )
+    return f"""
+Try it, in another terminal:
+  accepted      swaks --server {where} --from me@example.com --to you@{domain}
+  the same      {python.format(host=listener.host, port=listener.port, to=f"you@{domain}")}
+  refused       swaks --server {where} --from me@example.com --to you@elsewhere.example
+  and why       {sys.argv[0]} why --config {config} REF    (REF stands in the refusal; an address works too)
+Ctrl-C ends it."""

@@ -1,0 +1,135 @@
+"""One worker: builds the services from the settings, listens, serves, and stops without losing anything."""
+
+import asyncio
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+from smtpgate.config.settings import Settings
+from smtpgate.dns.cache import CachingResolver
+from smtpgate.dns.dnspython import DnspythonResolver
+from smtpgate.phases.context import Context
+from smtpgate.phases.engine import Engine
+from smtpgate.relay.open import open_downstream
+from smtpgate.server.recorder import Recorder
+from smtpgate.smtp.dialog import Dialog
+from smtpgate.smtp.services import DialogLimits, Services
+from smtpgate.store.sqlite import open_store
+
+log = logging.getLogger(__name__)
+
+# How long sessions may take to end when the server stops, in seconds. A hand-over is always waited for.
+STOP_WITHIN = 30.0
+BACKLOG = 1024
+
+
+class ListenError(Exception):
+    """An address cannot be listened on; the text says which and why."""
+
+
+class Worker:
+    """A serving process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stop = asyncio.Event()
+        self._servers: list[asyncio.Server] = []
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Serve until stop() or a signal. ready: called once all listeners are open. Raises ListenError."""
+        settings = self._settings
+        store = open_store(settings.store.url)
+        recorder = Recorder(store, _write_line, time.time, settings.record.keep)
+        downstream = open_downstream(
+            settings.relay.url,
+            hostname=settings.server.hostname,
+            connect_timeout=settings.relay.connect_timeout,
+            timeout=settings.relay.timeout,
+        )
+        context = Context(
+            dns=CachingResolver(DnspythonResolver(settings.dns.nameservers, settings.dns.timeout)),
+            greylist=store,
+            clock=time.time,
+            hostname=settings.server.hostname,
+            mynetworks=settings.server.mynetworks,
+            relay_domains=settings.server.relay_domains,
+        )
+        services = Services(
+            hostname=settings.server.hostname,
+            engine=Engine(settings.phases, context, delay_reject=settings.server.delay_reject),
+            downstream=downstream,
+            record=recorder.put,
+            clock=time.time,
+            limits=_limits(settings),
+        )
+        await recorder.start()
+        try:
+            await self._listen(services)
+            self._on_signals()
+            ready()
+            await self._stop.wait()
+            await self._finish(services)
+        finally:
+            await recorder.close(STOP_WITHIN)
+            await downstream.close()
+            await store.close()
+
+    def stop(self) -> None:
+        """Stop serving: no new sessions, those between transactions are told at once, the others may finish."""
+        self._stop.set()
+
+    async def _listen(self, services: Services) -> None:
+        loop = asyncio.get_running_loop()
+        for listener in self._settings.listeners:
+            name = str(listener.address)
+            try:
+                server = await loop.create_server(
+                    lambda name=name: Dialog(services, name, loop=loop),  # type: ignore[misc]
+                    listener.host,
+                    listener.port,
+                    backlog=BACKLOG,
+                )
+            except OSError as error:
+                for opened in self._servers:
+                    opened.close()
+                raise ListenError(f"cannot listen on {name}: {error.strerror or error}") from error
+            self._servers.append(server)
+
+    def _on_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+
+    async def _finish(self, services: Services) -> None:
+        services.closing = True
+        for server in self._servers:
+            server.close()
+        connections = set(services.connections)
+        for connection in connections:
+            connection.shut_down()
+        if connections:
+            ended = asyncio.gather(*(connection.ended.wait() for connection in connections))
+            try:
+                await asyncio.wait_for(ended, STOP_WITHIN)
+            except TimeoutError:
+                for connection in services.connections:
+                    connection.abort()
+        await services.drain()
+
+
+def _limits(settings: Settings) -> DialogLimits:
+    server = settings.server
+    return DialogLimits(
+        message_size=server.size_limit,
+        message_memory=server.message_memory,
+        recipients=server.recipient_limit,
+        sessions=server.session_limit,
+        command_timeout=server.command_timeout,
+    )
+
+
+def _write_line(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

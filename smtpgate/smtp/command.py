@@ -1,0 +1,113 @@
+"""Command lines: bytes to verb and argument, and the parameters of MAIL and RCPT."""
+
+import re
+from typing import NamedTuple
+
+from smtpgate.phases.reply import Reply
+
+# RFC 5321 §4.5.3.1.4 asks for at least 512 octets, extensions add to it; Postfix: line_length_limit.
+LONGEST_LINE = 2048
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# RFC 5321 §4.1.2: esmtp-keyword and esmtp-value
+_PARAMETER = re.compile(r"(?P<keyword>[A-Za-z0-9][A-Za-z0-9-]*)(?:=(?P<value>[!-<>-~\x80-\U0010ffff]+))?\Z")
+
+SYNTAX = Reply(500, "5.2", "Syntax error: command not recognized")
+TOO_LONG = Reply(500, "5.2", "Line too long")
+BAD_LINE_END = Reply(500, "5.2", "Syntax error: lines must end with CRLF")
+BAD_CHARACTER = Reply(500, "5.2", "Syntax error: control or invalid characters")
+
+
+class CommandError(Exception):
+    """A command that cannot be carried out; `reply` says why."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(str(reply))
+        self.reply = reply
+
+
+class Command(NamedTuple):
+    """verb: upper case. argument: without blanks around it."""
+
+    verb: str
+    argument: str
+
+
+def parse_command(line: bytes) -> Command:
+    """Parse one command line, line end included. Raises CommandError."""
+    if len(line) > LONGEST_LINE:
+        raise CommandError(TOO_LONG)
+    # RFC 5321 §2.3.8: a bare LF must not be taken for a line end.
+    if line[-2:] != b"\r\n":
+        raise CommandError(BAD_LINE_END)
+    try:
+        text = line[:-2].decode("utf-8")
+    except UnicodeDecodeError:
+        raise CommandError(BAD_CHARACTER) from None
+    if _CONTROL.search(text):
+        raise CommandError(BAD_CHARACTER)
+    verb, _, argument = text.partition(" ")
+    if not verb.isascii():
+        raise CommandError(SYNTAX)
+    return Command(verb.upper(), argument.strip(" "))
+
+
+class MailParameters(NamedTuple):
+    """What MAIL said besides the sender. size: octets as declared."""
+
+    body: str = "7BIT"
+    smtputf8: bool = False
+    size: int | None = None
+
+
+def parse_mail_parameters(text: str) -> MailParameters:
+    """Parse what follows the sender. Raises CommandError: 501 for bad values, 555 for unknown parameters."""
+    body, smtputf8, size = "7BIT", False, None
+    for keyword, value in _parameters(text).items():
+        match keyword:
+            case "SIZE":  # RFC 1870 §3: up to 20 digits
+                if value is None or not re.fullmatch(r"[0-9]{1,20}", value):
+                    raise _bad(keyword, "expected a number of octets")
+                size = int(value)
+            case "BODY":  # RFC 6152 §2
+                body = (value or "").upper()
+                if body not in ("7BIT", "8BITMIME"):
+                    raise _bad(keyword, "expected 7BIT or 8BITMIME")
+            case "SMTPUTF8":  # RFC 6531 §3.4
+                if value is not None:
+                    raise _bad(keyword, "takes no value")
+                smtputf8 = True
+            case "AUTH":  # RFC 4954 §5: accepted from anybody, and not believed
+                if value is None:
+                    raise _bad(keyword, "expected a mailbox or <>")
+            case _:
+                raise _unknown(keyword)
+    return MailParameters(body, smtputf8, size)
+
+
+def refuse_rcpt_parameters(text: str) -> None:
+    """RCPT knows no parameters yet. Raises CommandError if there are any."""
+    for keyword in _parameters(text):
+        raise _unknown(keyword)
+
+
+def _parameters(text: str) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for word in text.split():
+        match = _PARAMETER.match(word)
+        if match is None:
+            raise CommandError(Reply(501, "5.4", "Syntax error in parameters"))
+        keyword = match["keyword"].upper()
+        if keyword in found:
+            raise _bad(keyword, "given twice")
+        found[keyword] = match["value"]
+    return found
+
+
+def _bad(keyword: str, problem: str) -> CommandError:
+    return CommandError(Reply(501, "5.4", f"{keyword}: {problem}"))
+
+
+def _unknown(keyword: str) -> CommandError:
+    # RFC 5321 §4.1.1.11
+    return CommandError(Reply(555, "5.4", f"Parameter not recognized: {keyword[:40]}"))

@@ -1,0 +1,204 @@
+"""The commands of the dialog (RFC 5321 §4.1): syntax and sequence here, everything else in the reception."""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import ClassVar
+
+from smtpgate.phases.facts import Address
+from smtpgate.phases.reply import Reply
+from smtpgate.smtp.address import AddressError, parse_path
+from smtpgate.smtp.command import CommandError, parse_mail_parameters, refuse_rcpt_parameters
+from smtpgate.smtp.data import DataDecoder
+from smtpgate.smtp.intake import CHUNK
+from smtpgate.smtp.protocol import Connection
+
+OK = Reply(250, "0.0", "Ok")
+BYE = Reply(221, "0.0", "Bye")
+HELP = Reply(214, "0.0", "See RFC 5321; every refusal names a reference that the postmaster can look up")
+CANNOT_VERIFY = Reply(252, "0.0", "Cannot verify the user; send the message and see")
+NOT_IMPLEMENTED = Reply(502, "5.1", "Error: command not implemented")
+NO_ARGUMENT = Reply(501, "5.4", "Syntax error: no argument allowed")
+HELO_SYNTAX = Reply(501, "5.4", "Syntax: HELO or EHLO hostname")
+HELO_FIRST = Reply(503, "5.1", "Error: send HELO or EHLO first")
+NESTED_MAIL = Reply(503, "5.1", "Error: nested MAIL command")
+NEED_MAIL = Reply(503, "5.1", "Error: need MAIL command")
+NEED_RCPT = Reply(503, "5.1", "Error: need RCPT command")
+NO_VALID_RECIPIENTS = Reply(554, "5.1", "Error: no valid recipients")
+TOO_MANY_RECIPIENTS = Reply(452, "5.3", "Error: too many recipients")
+TOO_LARGE = Reply(552, "3.4", "Message size exceeds the fixed limit")
+NO_ROOM = Reply(452, "3.1", "Insufficient system storage, please try again later")
+NEEDS_SMTPUTF8 = Reply(553, "6.7", "Address needs SMTPUTF8")
+
+_START_INPUT = b"354 End data with <CR><LF>.<CR><LF>\r\n"
+# RFC 5321 §4.1.1.1 wants a domain or a literal; what else clients send is for the HELO rules to judge.
+_HELO_NAME = re.compile(r"[!-~]{1,255}(?= |\Z)")
+
+
+class Dialog(Connection):
+    """Answers the commands. Each method is given the command's argument; errors are raised as CommandError."""
+
+    async def smtp_HELO(self, argument: str) -> None:
+        """RFC 5321 §4.1.1.1."""
+        if await self._greeted("HELO", argument):
+            self.answer_raw(b"250 %s\r\n" % self.hostname.encode())
+
+    async def smtp_EHLO(self, argument: str) -> None:
+        """RFC 5321 §4.1.1.1; the keywords are what this server really does."""
+        if await self._greeted("EHLO", argument):
+            keywords = ("PIPELINING", f"SIZE {self.services.limits.message_size}", "8BITMIME", "SMTPUTF8")
+            lines = [self.hostname, *keywords, "ENHANCEDSTATUSCODES"]
+            self.answer_raw("".join(f"250-{line}\r\n" for line in lines).encode() + b"250 HELP\r\n")
+
+    async def _greeted(self, verb: str, argument: str) -> bool:
+        match = _HELO_NAME.match(argument)
+        if match is None:
+            raise CommandError(HELO_SYNTAX)
+        refusal = await self.reception.helo(match[0], esmtp=verb == "EHLO")
+        if refusal is not None:
+            self.answer(verb, refusal)
+        return refusal is None
+
+    async def smtp_MAIL(self, argument: str) -> None:
+        """RFC 5321 §4.1.1.2."""
+        if self.facts.helo is None:
+            raise CommandError(HELO_FIRST)
+        if self.reception.tx is not None:
+            raise CommandError(NESTED_MAIL)
+        sender, rest = _path(argument, "FROM:", Reply(501, "1.7", "Syntax: MAIL FROM:<address>"))
+        parameters = parse_mail_parameters(rest)
+        if sender.text and not sender.domain:
+            raise CommandError(Reply(501, "1.7", "Bad sender address syntax"))
+        if not sender.text.isascii() and not parameters.smtputf8:
+            raise CommandError(NEEDS_SMTPUTF8)
+        # RFC 1870 §6.1
+        if parameters.size is not None and parameters.size > self.services.limits.message_size:
+            raise CommandError(TOO_LARGE)
+        reply = await self.reception.mail(sender, parameters)
+        self.answer("MAIL", reply)
+        if not reply.is_positive:
+            self.reception.end_transaction()
+
+    async def smtp_RCPT(self, argument: str) -> None:
+        """RFC 5321 §4.1.1.3."""
+        tx = self.reception.tx
+        if tx is None:
+            raise CommandError(NEED_MAIL)
+        recipient, rest = _path(argument, "TO:", Reply(501, "1.3", "Syntax: RCPT TO:<address>"))
+        refuse_rcpt_parameters(rest)
+        if recipient.is_null:
+            raise CommandError(Reply(501, "1.3", "Bad recipient address syntax"))
+        if not recipient.text.isascii() and not tx.smtputf8:
+            raise CommandError(NEEDS_SMTPUTF8)
+        # RFC 5321 §4.5.3.1.10: 452, so that the client sends the rest in another transaction.
+        if len(tx.recipients) >= self.services.limits.recipients:
+            self.answer("RCPT", TOO_MANY_RECIPIENTS)
+            return
+        reply = await self.reception.rcpt(recipient)
+        if reply.is_positive:
+            self.reception.note(f"RCPT {recipient}", reply)
+        self.answer(f"RCPT {recipient}", reply)
+
+    async def smtp_DATA(self, argument: str) -> None:
+        """RFC 5321 §4.1.1.4."""
+        tx = self.reception.tx
+        if tx is None:
+            raise CommandError(NEED_MAIL)
+        if argument:
+            raise CommandError(NO_ARGUMENT)
+        if not tx.recipients:
+            # RFC 5321 §3.3: 503 without RCPT, 554 if all were refused
+            raise CommandError(NO_VALID_RECIPIENTS if self.reception.recipients_refused else NEED_RCPT)
+        refusal = await self.reception.data()
+        if refusal is not None:
+            self.answer("DATA", refusal)
+            return
+        self.answer_raw(_START_INPUT)
+        await self.flush()
+        await self._take_in_message()
+
+    async def _take_in_message(self) -> None:
+        decoder = DataDecoder(self.services.limits.message_size)
+        held = 0
+        try:
+            out_of_room = False
+            while not decoder.done:
+                chunk = await self.chunk(CHUNK)
+                decoder.feed(chunk)
+                if not decoder.too_large:
+                    held += len(chunk)
+                    self.services.held += len(chunk)
+                    if self.services.held > self.services.limits.message_memory:
+                        out_of_room = True
+                        decoder.discard()
+            self.intake.take_back(decoder.rest)
+            if out_of_room:
+                reply = self.reception.refuse_message(NO_ROOM, decoder.size)
+            elif decoder.too_large:
+                reply = self.reception.refuse_message(TOO_LARGE, decoder.size)
+            else:
+                reply = await self.reception.message(decoder.content, strict=decoder.strict)
+        finally:
+            self.services.held -= held
+        self._answer_message(reply)
+
+    def _answer_message(self, reply: Reply) -> None:
+        # The reference stands in the final 250 too: it leads from the client's log to the record.
+        self.answer_raw(f"{reply.line(self.reception.ref)}\r\n".encode())
+        self.reception.end_transaction()
+
+    async def smtp_RSET(self, argument: str) -> None:
+        """RFC 5321 §4.1.1.5."""
+        if argument:
+            raise CommandError(NO_ARGUMENT)
+        self.reception.end_transaction()
+        self.answer("RSET", OK)
+
+    async def smtp_NOOP(self, argument: str) -> None:
+        """RFC 5321 §4.1.1.9: an argument is ignored."""
+        self.answer("NOOP", OK)
+
+    async def smtp_VRFY(self, argument: str) -> None:
+        """RFC 5321 §3.5.3: neither confirmed nor denied."""
+        if not argument:
+            raise CommandError(Reply(501, "5.4", "Syntax: VRFY address"))
+        self.answer("VRFY", CANNOT_VERIFY)
+
+    async def smtp_HELP(self, argument: str) -> None:
+        """RFC 5321 §4.1.1.8."""
+        self.answer("HELP", HELP)
+
+    async def smtp_QUIT(self, argument: str) -> None:
+        """RFC 5321 §4.1.1.10."""
+        if argument:
+            raise CommandError(NO_ARGUMENT)
+        await self.close_with("QUIT", BYE)
+
+    async def _not_implemented(self, argument: str) -> None:
+        raise CommandError(NOT_IMPLEMENTED)
+
+    VERBS: ClassVar[dict[str, Callable[..., Awaitable[None]]]] = {
+        "HELO": smtp_HELO,
+        "EHLO": smtp_EHLO,
+        "MAIL": smtp_MAIL,
+        "RCPT": smtp_RCPT,
+        "DATA": smtp_DATA,
+        "RSET": smtp_RSET,
+        "NOOP": smtp_NOOP,
+        "VRFY": smtp_VRFY,
+        "HELP": smtp_HELP,
+        "QUIT": smtp_QUIT,
+        "EXPN": _not_implemented,
+        "STARTTLS": _not_implemented,
+        "AUTH": _not_implemented,
+        "BDAT": _not_implemented,
+    }
+
+
+def _path(argument: str, keyword: str, syntax: Reply) -> tuple[Address, str]:
+    if argument[: len(keyword)].upper() != keyword:
+        raise CommandError(syntax)
+    try:
+        # RFC 5321 §3.3 allows no blank before "<"; many clients send one.
+        return parse_path(argument[len(keyword) :].lstrip(" "))
+    except AddressError as error:
+        raise CommandError(Reply(501, syntax.detail, f"Bad address syntax: {error}")) from None

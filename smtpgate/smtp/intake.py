@@ -1,0 +1,52 @@
+"""What came from the client and was not read yet."""
+
+import asyncio
+import fcntl
+import struct
+import termios
+
+# How much is buffered before the client is slowed down is twice this; it is also the size of a chunk of DATA.
+CHUNK = 65536
+
+
+class Intake(asyncio.StreamReader):
+    """A StreamReader that can tell whether more is there, and take back what was read too far."""
+
+    _buffer: bytearray
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(limit=CHUNK, loop=loop)
+
+    @property
+    def has_line(self) -> bool:
+        """Whether a whole line can be read without waiting."""
+        return b"\n" in self._buffer
+
+    @property
+    def has_bytes(self) -> bool:
+        """Whether anything can be read without waiting."""
+        return bool(self._buffer)
+
+    def take_back(self, data: bytes) -> None:
+        """Put bytes before everything that was not read yet."""
+        self._buffer[:0] = data
+
+    async def line(self) -> bytes | None:
+        """The next line with its LF; None if it is longer than any line may be: it is skipped, not kept.
+
+        Raises asyncio.IncompleteReadError at the end of the stream.
+        """
+        too_long = False
+        while True:
+            try:
+                line = await self.readuntil(b"\n")
+            except asyncio.LimitOverrunError as overrun:
+                too_long = True
+                await self.readexactly(overrun.consumed)
+            else:
+                return None if too_long else line
+
+
+def bytes_waiting(fd: int) -> bool:
+    """Whether the kernel holds bytes of this socket that nobody read yet."""
+    return bool(struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0\0\0\0"))[0])

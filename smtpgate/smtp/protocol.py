@@ -1,0 +1,259 @@
+"""The connection: the one place where aiosmtpd's SMTP class is subclassed, and the loop that reads commands.
+
+What is replaced, and why:
+- the constructor, which looks up every method by reflection for each connection;
+- the loop, which has no place for the CLIENT phase, limits nothing and answers without enhanced codes;
+- eof_received, which cancels the running handler, so that a half-close would kill a relay in flight;
+- the timer, which cuts slow handlers and slow DATA without a 421;
+- exception handling, which puts exception text on the wire.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+from collections.abc import Awaitable, Callable
+from typing import ClassVar
+
+from aiosmtpd.smtp import SMTP
+
+from smtpgate.phases.engine import INTERNAL_ERROR
+from smtpgate.phases.facts import Session
+from smtpgate.phases.reply import Reply
+from smtpgate.smtp.command import TOO_LONG, CommandError, parse_command
+from smtpgate.smtp.intake import Intake, bytes_waiting
+from smtpgate.smtp.reception import Reception
+from smtpgate.smtp.services import Services
+from smtpgate.values import IPAddress
+
+log = logging.getLogger(__name__)
+
+NOT_RECOGNIZED = Reply(500, "5.2", "Error: command not recognized")
+TOO_MANY_SESSIONS = Reply(421, "3.2", "Too many connections, please try again later")
+TOO_MANY_ERRORS = Reply(421, "7.0", "Too many errors")
+SHUTTING_DOWN = Reply(421, "3.2", "Server is shutting down, please try again later")
+TIMED_OUT = Reply(421, "4.2", "Timeout exceeded, closing connection")
+ACCESS_DENIED = Reply(503, "7.0", "Error: access denied")
+
+# RFC 2920 §3.1: these must be the last command of a pipelined group.
+_LAST_IN_GROUP = frozenset({"HELO", "EHLO", "DATA", "NOOP", "VRFY", "EXPN", "HELP", "STARTTLS", "AUTH"})
+
+
+# How long a client that is hung up on may take to read why, in seconds.
+_LAST_WORDS = 10.0
+
+
+class Closed(Exception):
+    """The session ends here: the client is gone or was sent away."""
+
+
+class Connection(SMTP):
+    """One client's connection. The commands are in the subclass (dialog.py)."""
+
+    VERBS: ClassVar[dict[str, Callable[..., Awaitable[None]]]] = {}
+
+    def __init__(self, services: Services, listener: str, *, loop: asyncio.AbstractEventLoop) -> None:
+        self.intake = Intake(loop)
+        asyncio.StreamReaderProtocol.__init__(
+            self, self.intake, client_connected_cb=self._cb_client_connected, loop=loop
+        )
+        self.loop = loop
+        self.event_handler = None
+        self.hostname = services.hostname
+        self.enable_SMTPUTF8 = True
+        self.tls_context = None
+        self.session = None
+        self.envelope = None
+        self.transport = None
+        self._timeout_duration = services.limits.command_timeout
+        self._timeout_handle: asyncio.TimerHandle | None = None
+        self._tls_handshake_okay = True
+        self._tls_protocol = None
+        self._original_transport = None
+        self._handler_coroutine: asyncio.Task[None] | None = None
+
+        self.services = services
+        self.errors = 0
+        self.ended = asyncio.Event()
+        self.facts: Session
+        self.reception: Reception
+        self._listener = listener
+        self._replies: list[bytes] = []
+        self._waiting_since: float | None = None
+        self._between_commands = False
+
+    # --- the connection's life
+
+    async def _handle_client(self) -> None:
+        """aiosmtpd's entry point, run as a task for each connection."""
+        services = self.services
+        services.connections.add(self)
+        self.facts = Session(*_peer(self.transport), self._listener)
+        self.reception = Reception(self.facts, services)
+        try:
+            await self._serve()
+        except (Closed, ConnectionError, asyncio.IncompleteReadError):
+            pass
+        except Exception:
+            log.exception("session with %s failed", self.facts.client_address)
+            with contextlib.suppress(ConnectionError):
+                self.answer("session", Reply(421, "3.0", INTERNAL_ERROR.text))
+                await self.flush()
+        finally:
+            services.connections.discard(self)
+            self.ended.set()
+            self.reception.close()
+            self._writer.close()
+
+    async def _serve(self) -> None:
+        if len(self.services.connections) > self.services.limits.sessions:
+            await self.close_with("connect", TOO_MANY_SESSIONS)
+        refusal = await self.reception.connect()
+        self.facts.early_talker = self._more_is_there()
+        if refusal is None:
+            self._replies.append(b"220 %s ESMTP smtpgate\r\n" % self.hostname.encode())
+        else:
+            self.answer("connect", refusal)
+        # RFC 5321 §3.1: whoever was refused at the banner may only QUIT.
+        while True:
+            if self.services.closing and self.reception.tx is None:
+                await self.close_with("shutdown", SHUTTING_DOWN)
+            if not self.intake.has_line:
+                await self.flush()
+            self._between_commands = True
+            line = await self._line()
+            self._between_commands = False
+            try:
+                if line is None:
+                    raise CommandError(TOO_LONG)
+                command = parse_command(line)
+                handler = self.VERBS.get(command.verb)
+                if handler is None:
+                    raise CommandError(NOT_RECOGNIZED)
+                if refusal is not None and command.verb != "QUIT":
+                    raise CommandError(ACCESS_DENIED)
+                self._watch_pipelining(command.verb)
+                await handler(self, command.argument)
+            except CommandError as error:
+                self.mistake(_shown(line), error.reply)
+                if self.errors >= self.services.limits.errors:
+                    await self.close_with("errors", TOO_MANY_ERRORS)
+
+    def _watch_pipelining(self, verb: str) -> None:
+        """Note commands sent ahead without leave (RFC 2920 §3.1; Postfix: reject_unauth_pipelining)."""
+        facts = self.facts
+        if facts.pipelined_after is not None or verb == "QUIT":
+            return
+        if (verb in _LAST_IN_GROUP or not facts.esmtp) and self._more_is_there():
+            facts.pipelined_after = verb
+
+    def _more_is_there(self) -> bool:
+        if self.intake.has_bytes:
+            return True
+        socket = None if self.transport is None else self.transport.get_extra_info("socket")
+        return socket is not None and socket.fileno() >= 0 and bytes_waiting(socket.fileno())
+
+    def eof_received(self) -> bool | None:
+        """The client sends no more; it may still read, so what runs goes on to its reply."""
+        return asyncio.StreamReaderProtocol.eof_received(self)
+
+    # --- replies
+
+    def answer(self, command: str, reply: Reply) -> None:
+        """Queue a reply; a refusal gets the record's reference and is kept in the record."""
+        if reply.is_positive:
+            self._replies.append(reply.line().encode() + b"\r\n")
+        else:
+            self.reception.note(command, reply)
+            self._replies.append(reply.line(self.reception.ref).encode() + b"\r\n")
+
+    def answer_raw(self, lines: bytes) -> None:
+        """Queue a reply that is written out already."""
+        self._replies.append(lines)
+
+    def mistake(self, command: str, reply: Reply) -> None:
+        """Answer a command that the client got wrong, and count it."""
+        self.errors += 1
+        self.answer(command, reply)
+
+    async def flush(self) -> None:
+        """Write the queued replies in one go."""
+        if self._replies:
+            data = b"".join(self._replies)
+            self._replies.clear()
+            self._writer.write(data)
+            self._waiting_since = self.loop.time()
+            await self._writer.drain()
+            self._waiting_since = None
+
+    async def close_with(self, command: str, reply: Reply) -> None:
+        """Say why and end the session."""
+        self.answer(command, reply)
+        await self.flush()
+        raise Closed
+
+    # --- waiting for the client, bounded in time
+
+    async def _line(self) -> bytes | None:
+        self._waiting_since = self.loop.time()
+        line = await self.intake.line()
+        self._waiting_since = None
+        return line
+
+    async def chunk(self, size: int) -> bytes:
+        """The next bytes of DATA. Raises Closed if the client is gone."""
+        self._waiting_since = self.loop.time()
+        data = await self.intake.read(size)
+        self._waiting_since = None
+        if not data:
+            raise Closed
+        return data
+
+    def _reset_timeout(self, duration: float | None = None) -> None:
+        # One timer for the whole session, moved on only when it fires.
+        if self._timeout_handle is None:
+            self._timeout_handle = self.loop.call_later(duration or self._timeout_duration, self._timeout_cb)
+
+    def _timeout_cb(self) -> None:
+        waiting = 0.0 if self._waiting_since is None else self.loop.time() - self._waiting_since
+        if waiting < self._timeout_duration:
+            self._timeout_handle = self.loop.call_later(self._timeout_duration - waiting, self._timeout_cb)
+        else:
+            self._hang_up("time-out", TIMED_OUT)
+
+    def shut_down(self) -> None:
+        """The server stops: between transactions the client is told at once, otherwise after its transaction."""
+        if self._between_commands and self.reception.tx is None:
+            self._hang_up("shutdown", SHUTTING_DOWN)
+
+    def abort(self) -> None:
+        """Cut the connection off."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _hang_up(self, command: str, reply: Reply) -> None:
+        """End the session from outside its handler, which waits for the client and ends with the connection."""
+        if self.transport is None:
+            return
+        if self.transport.is_closing():  # it does not even read our last words
+            self.transport.abort()
+            return
+        self.answer(command, reply)
+        self._writer.write(b"".join(self._replies))
+        self.transport.close()
+        self._timeout_handle = self.loop.call_later(_LAST_WORDS, self._timeout_cb)
+
+
+def _peer(transport: asyncio.BaseTransport | None) -> tuple[IPAddress, int]:
+    name = transport.get_extra_info("peername") if transport is not None else None
+    if not name:  # gone before it was served
+        return ipaddress.IPv4Address(0), 0
+    address: IPAddress = ipaddress.ip_address(name[0].partition("%")[0])
+    # A listener on [::] sees IPv4 clients as ::ffff:192.0.2.1; rules and lists mean the IPv4 address.
+    mapped = address.ipv4_mapped if address.version == 6 else None
+    return mapped or address, name[1]
+
+
+def _shown(line: bytes | None) -> str:
+    """The beginning of a command that could not be carried out, for the record."""
+    return "(too long)" if line is None else line[:60].decode("ascii", "backslashreplace").rstrip()

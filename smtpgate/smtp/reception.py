@@ -1,0 +1,242 @@
+"""What the server does with one session: asks the phases, puts recipients to the downstream, hands over, records.
+
+It knows nothing of sockets or syntax: the dialog calls it with parsed facts and sends the replies that it returns.
+"""
+
+import asyncio
+import logging
+import time
+
+from smtpgate.mailauth.authentication_results import format_field, without_forged
+from smtpgate.mailauth.message import Message
+from smtpgate.phases.engine import INTERNAL_ERROR
+from smtpgate.phases.facts import Address, Session, Transaction
+from smtpgate.phases.phase import Input, Phase
+from smtpgate.phases.reply import Reply
+from smtpgate.record import Record, RelayEntry, ReplyEntry
+from smtpgate.relay.downstream import Delivery, DownstreamUnavailable, Envelope
+from smtpgate.smtp.command import MailParameters
+from smtpgate.smtp.outcome import combine, passed_on
+from smtpgate.smtp.services import Services
+from smtpgate.smtp.trace import MOST_HOPS, received_field
+
+log = logging.getLogger(__name__)
+
+END_OF_DATA = "end of data"
+SENDER_OK = Reply(250, "1.0", "Ok")
+UNAVAILABLE = Reply(451, "4.1", "Downstream mail server unavailable, please try again later")
+TOO_MANY_HOPS = Reply(554, "4.0", "Too many hops")
+BARE_LINE_END = Reply(550, "5.2", "Message contains bare CR, bare LF or NUL characters")
+
+
+class Reception:
+    """One session's way through the phases. Its methods are called one at a time, in the order of the dialog."""
+
+    def __init__(self, session: Session, services: Services) -> None:
+        self.session = session
+        self.tx: Transaction | None = None
+        self._services = services
+        self._engine = services.engine
+        self._outside = self._record = self._new_record()
+        self._delivery: Delivery | None = None
+
+    @property
+    def ref(self) -> str:
+        """The reference of the record that is being written."""
+        return self._record.ref
+
+    @property
+    def recipients_refused(self) -> bool:
+        """Whether recipients were given in this transaction, and none was accepted."""
+        return self.tx is not None and not self.tx.recipients and bool(self._record.recipients)
+
+    def note(self, command: str, reply: Reply) -> None:
+        """Keep in the record what the client was answered."""
+        self._record.add(self._record.replies, ReplyEntry(command, reply.line()))
+
+    async def connect(self) -> Reply | None:
+        """The CLIENT phase; a reply is a refusal."""
+        return await self._decide(Phase.CLIENT, Input.CLIENT, Transaction(self.session))
+
+    async def helo(self, name: str, *, esmtp: bool) -> Reply | None:
+        """The HELO phase. Ends a transaction (RFC 5321 §4.1.4)."""
+        self.end_transaction()
+        self.session.set_helo(name, esmtp=esmtp)
+        self._outside.helo = name
+        refusal = await self._decide(Phase.HELO, Input.HELO, Transaction(self.session))
+        if refusal is not None:
+            self.session.helo = None
+        return refusal
+
+    async def mail(self, sender: Address, parameters: MailParameters) -> Reply:
+        """The MAIL phase: begins a transaction, unless refused."""
+        tx = Transaction(self.session, sender, body=parameters.body, smtputf8=parameters.smtputf8, size=parameters.size)
+        self.tx = tx
+        self._record = self._new_record()
+        self._record.sender = sender.text
+        refusal = await self._decide(Phase.MAIL, Input.SENDER, tx)
+        if refusal is not None:
+            return refusal
+        envelope = Envelope(sender.text, parameters.smtputf8, parameters.body == "8BITMIME", parameters.size)
+        self._delivery = self._services.downstream.begin(envelope)
+        return SENDER_OK
+
+    async def rcpt(self, recipient: Address) -> Reply:
+        """The RCPT phase, then the downstream's own answer."""
+        tx, record = self.tx, self._record
+        assert tx is not None
+        record.add(record.recipients, recipient.text)
+        reply = None
+        if recipient.domain:  # RFC 5321 §4.5.1: bare postmaster is reached whatever the rules say
+            reply = await self._decide(Phase.RCPT, Input.RECIPIENT, tx.about(recipient))
+        if reply is None:
+            reply = await self._put(recipient)
+            if not reply.is_positive:
+                self._refused(reply, "downstream")
+        if reply.is_positive:
+            tx.recipients.append(recipient)
+        if tx.recipients:  # a refused recipient does not refuse the transaction
+            record.outcome, record.decided_by = "abandoned", None
+        return reply
+
+    async def data(self) -> Reply | None:
+        """The DATA phase; a reply is a refusal."""
+        assert self.tx is not None
+        recipients = self.tx.recipients
+        view = self.tx.about(recipients[0]) if len(recipients) == 1 else self.tx
+        return await self._decide(Phase.DATA, Input.RECIPIENT, view)
+
+    async def message(self, content: bytes, *, strict: bool) -> Reply:
+        """END_OF_DATA, then the hand-over; the reply is noted. strict: without bare CR, LF and NUL."""
+        tx, delivery = self.tx, self._delivery
+        assert tx is not None and delivery is not None
+        self._record.size = len(content)
+        message = Message(content)
+        refusal = self._unacceptable(message, strict=strict)
+        if refusal is None:
+            refusal = await self._decide(Phase.END_OF_DATA, Input.MESSAGE, tx.with_message(message))
+        if refusal is not None:
+            self.note(END_OF_DATA, refusal)
+            return refusal
+        # From here on the client's disappearance must not cancel anything: the hand-over ends the transaction.
+        self.tx, self._delivery = None, None
+        work = self._hand_over(delivery, message, tx, self._record)
+        return await asyncio.shield(self._services.run(work))
+
+    def refuse_message(self, reply: Reply, size: int) -> Reply:
+        """The content could not be taken in: too large, no room."""
+        self._record.size = size
+        self._refused(reply, "smtpgate")
+        self.note(END_OF_DATA, reply)
+        return reply
+
+    def end_transaction(self) -> None:
+        """Whatever came of it, the transaction is over: answered, reset, or the client is gone."""
+        if self._delivery is not None:
+            self._services.run(self._delivery.abandon())
+        if self.tx is not None:
+            self._finish(self.tx, self._record)
+        self.tx, self._delivery, self._record = None, None, self._outside
+
+    def close(self) -> None:
+        """The session is over, however it ended."""
+        self.end_transaction()
+        if self._outside.replies or self._outside.rules:
+            self._finish(Transaction(self.session), self._outside)
+        self._engine.end_session(self.session)
+
+    async def _decide(self, phase: Phase, known: Input, tx: Transaction) -> Reply | None:
+        await self._engine.prefetch(tx, known)
+        decision = await self._engine.decide(phase, tx, self._record)
+        if decision.reply is not None:
+            self._refused(decision.reply, decision.rule)
+        return decision.reply
+
+    async def _put(self, recipient: Address) -> Reply:
+        """Put a recipient to the downstream."""
+        assert self._delivery is not None
+        started = time.perf_counter()
+        try:
+            answer = await self._delivery.recipient(recipient.text)
+        except DownstreamUnavailable as trouble:
+            self._relayed(self._record, f"RCPT {recipient}", str(trouble), started)
+            return UNAVAILABLE
+        self._relayed(self._record, f"RCPT {recipient}", str(answer), started)
+        return passed_on(answer)
+
+    def _unacceptable(self, message: Message, *, strict: bool) -> Reply | None:
+        """What must never leave, whatever the rules say."""
+        refusal = None
+        if not strict:
+            refusal = BARE_LINE_END
+        elif sum(field.name == b"received" for field in message.fields) > MOST_HOPS:
+            refusal = TOO_MANY_HOPS
+        if refusal is not None:
+            self._refused(refusal, "smtpgate")
+        return refusal
+
+    async def _hand_over(self, delivery: Delivery, message: Message, tx: Transaction, record: Record) -> Reply:
+        """Give the message to the downstream; its answer is the client's, and ends the record."""
+        started = time.perf_counter()
+        try:
+            content = without_forged(message, self._services.hostname)
+            answers = await delivery.deliver([self._trace(tx, record), content])
+        except DownstreamUnavailable as trouble:
+            self._relayed(record, END_OF_DATA, str(trouble), started)
+            reply = UNAVAILABLE
+        except Exception:
+            log.exception("hand-over of %s failed", record.ref)
+            reply = INTERNAL_ERROR
+        else:
+            for answer in answers:
+                self._relayed(record, END_OF_DATA, str(answer), started)
+            reply = combine(answers)
+        record.outcome = _outcome(reply)
+        record.decided_by = None if reply.is_positive else "downstream"
+        record.add(record.replies, ReplyEntry(END_OF_DATA, reply.line()))
+        self._finish(tx, record)
+        return reply
+
+    def _trace(self, tx: Transaction, record: Record) -> bytes:
+        """What is prepended to the message.
+
+        RFC 8601 §5, RFC 7208 §9.1: the results stand above the Received field of the same server.
+        """
+        hostname = self._services.hostname
+        results = [result for verdict in tx.tagged.values() for result in verdict.results]
+        fields = [format_field(hostname, results)] if results else []
+        fields += [
+            f"Received-SPF: {verdict.received_spf}\r\n".encode()
+            for verdict in tx.tagged.values()
+            if verdict.received_spf
+        ]
+        fields.append(
+            received_field(
+                self.session,
+                tx.recipients,
+                hostname=hostname,
+                ref=record.ref,
+                smtputf8=tx.smtputf8,
+                now=self._services.clock(),
+            )
+        )
+        return b"".join(fields)
+
+    def _new_record(self) -> Record:
+        session = self.session
+        return Record(self._services.clock(), str(session.client_address), session.listener, helo=session.helo)
+
+    def _relayed(self, record: Record, command: str, answer: str, started: float) -> None:
+        record.add(record.relay, RelayEntry(command, answer, round((time.perf_counter() - started) * 1000, 3)))
+
+    def _refused(self, reply: Reply, by: str | None) -> None:
+        self._record.outcome = _outcome(reply)
+        self._record.decided_by = by
+
+    def _finish(self, tx: Transaction, record: Record) -> None:
+        record.ms = round((self._services.clock() - record.at) * 1000, 3)
+        self._engine.settle(tx, record, self._services.record)
+
+
+def _outcome(reply: Reply) -> str:
+    return "accepted" if reply.is_positive else "deferred" if reply.is_temporary else "rejected"

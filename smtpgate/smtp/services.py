@@ -1,0 +1,59 @@
+"""What every session of a process shares."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from smtpgate.phases.engine import Engine
+from smtpgate.record import Record
+from smtpgate.relay.downstream import Downstream
+
+
+@dataclass(frozen=True, slots=True)
+class DialogLimits:
+    """Bounds of the dialog. Sizes in bytes, times in seconds.
+
+    message_memory: all messages being received at one time. errors: mistakes of a client before it is sent away
+    (Postfix: smtpd_hard_error_limit).
+    """
+
+    message_size: int = 25 * 2**20
+    message_memory: int = 512 * 2**20
+    recipients: int = 1000
+    sessions: int = 1000
+    command_timeout: float = 300.0
+    errors: int = 20
+
+
+@dataclass(slots=True)
+class Services:
+    """The engine, the downstream, the record's keeper and the limits, handed to every session.
+
+    connections: the open ones; closing: the server is about to stop, no new transaction begins.
+    record: takes finished records; never blocks. clock: wall time in seconds since 1970.
+    """
+
+    hostname: str
+    engine: Engine
+    downstream: Downstream
+    record: Callable[[Record], None]
+    clock: Callable[[], float]
+    limits: DialogLimits = field(default_factory=DialogLimits)
+    connections: set[Any] = field(default_factory=set)
+    closing: bool = False
+    held: int = 0  # octets of messages in memory
+    background: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run something that must not end with the session that asked for it."""
+        task = asyncio.create_task(work)
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
+        return task
+
+    async def drain(self) -> None:
+        """Wait until all hand-overs have ended and the last records are handed over."""
+        while self.background:
+            await asyncio.wait(self.background)
+        await self.engine.drain()

@@ -1,0 +1,43 @@
+"""The Received field (RFC 5321 §4.4): where the message came from and how."""
+
+from email.utils import formatdate
+from functools import lru_cache
+
+from smtpgate.phases.facts import Address, Session
+from smtpgate.smtp.address import is_literal_or_name
+from smtpgate.values import IPAddress
+
+# Postfix: hopcount_limit. A message that passed more servers is going round in circles (RFC 5321 §6.3).
+MOST_HOPS = 50
+
+
+def received_field(
+    session: Session, recipients: list[Address], *, hostname: str, ref: str, smtputf8: bool, now: float
+) -> bytes:
+    """The Received field for a message.
+
+    ref: the record's reference, so that a message leads to its record. now: seconds since 1970.
+    """
+    helo = session.helo or ""
+    address = literal(session.client_address)
+    # What the client called itself goes out only if it is a name or a literal: nothing else may stand there.
+    name = helo if is_literal_or_name(helo) else "unknown"
+    # RFC 6531 §3.7.3, RFC 3848
+    protocol = "UTF8SMTP" if smtputf8 else "ESMTP" if session.esmtp else "SMTP"
+    # RFC 5321 §7.6: naming one of several recipients would give the others' secret away.
+    only = f"\r\n\tfor <{recipients[0]}>" if len(recipients) == 1 else ""
+    return (
+        f"Received: from {name} ({address})\r\n\tby {hostname} (smtpgate) with {protocol} id {ref}{only};"
+        f"\r\n\t{_date(int(now))}\r\n"
+    ).encode()
+
+
+def literal(address: IPAddress) -> str:
+    """An address literal (RFC 5321 §4.1.3)."""
+    return f"[{address}]" if address.version == 4 else f"[IPv6:{address}]"
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    # Formatting costs more than the rest of the field: once a second is enough.
+    return formatdate(second, localtime=True)
