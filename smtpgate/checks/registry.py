@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from smtpgate.checks import access, dnsbl, greylist, helo, pipelining, recipient
+from smtpgate.checks import access, client, dnsbl, greylist, helo, pipelining, recipient, sender
 from smtpgate.phases.phase import Input
 from smtpgate.phases.rule import CheckSpec
 
@@ -14,8 +14,17 @@ _ROWS = (
     CheckSpec("permit_mynetworks", access.permit_mynetworks, Input.CLIENT),
     CheckSpec("reject_unauth_destination", access.reject_unauth_destination, Input.RECIPIENT, guard=True),
     CheckSpec("reject_rbl_client", dnsbl.reject_rbl_client, Input.CLIENT, dnsbl.RblOptions, lookup=True),
+    CheckSpec("reject_unknown_client_hostname", client.reject_unknown_client_hostname, Input.CLIENT, lookup=True),
+    CheckSpec(
+        "reject_unknown_reverse_client_hostname",
+        client.reject_unknown_reverse_client_hostname,
+        Input.CLIENT,
+        lookup=True,
+    ),
     CheckSpec("reject_invalid_helo_hostname", helo.reject_invalid_helo_hostname, Input.HELO),
     CheckSpec("reject_non_fqdn_helo_hostname", helo.reject_non_fqdn_helo_hostname, Input.HELO),
+    CheckSpec("reject_non_fqdn_sender", sender.reject_non_fqdn_sender, Input.SENDER),
+    CheckSpec("reject_unknown_sender_domain", sender.reject_unknown_sender_domain, Input.SENDER, lookup=True),
     CheckSpec("reject_non_fqdn_recipient", recipient.reject_non_fqdn_recipient, Input.RECIPIENT),
     CheckSpec("reject_unauth_pipelining", pipelining.reject_unauth_pipelining, Input.CLIENT, memo=False),
     CheckSpec("greylist", greylist.greylist, Input.RECIPIENT, greylist.GreylistOptions, effects=True, on_error="skip"),

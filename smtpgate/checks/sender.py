@@ -1,0 +1,38 @@
+"""The envelope sender: could mail be sent back to it?"""
+
+from smtpgate.dns.lookups import mail_hosts
+from smtpgate.phases.context import Context
+from smtpgate.phases.facts import Transaction
+from smtpgate.phases.reply import Reply
+from smtpgate.phases.verdict import DUNNO, Verdict, defer_if_permit, dunno, reject
+from smtpgate.values import is_fqdn
+
+
+async def reject_non_fqdn_sender(tx: Transaction, ctx: Context) -> Verdict:
+    """Reject a sender whose domain is not fully qualified. The null sender and address literals pass.
+
+    Postfix: reject_non_fqdn_sender, 504 5.5.2.
+    """
+    address = tx.sender
+    if address.is_null or address.is_literal or is_fqdn(address.domain):
+        return DUNNO
+    return reject(Reply(504, "5.2", f"<{address.text[:256]}>: Sender address rejected: need fully-qualified address"))
+
+
+async def reject_unknown_sender_domain(tx: Transaction, ctx: Context) -> Verdict:
+    """Reject a sender whose domain cannot receive mail: no MX, no address, or a null MX.
+
+    Postfix: reject_unknown_sender_domain, 450 4.1.8; null MX 550 5.7.27 (RFC 7505 §4.2); a temporary failure of the
+    DNS is a deferral if all else permits. Our own domains pass, as they may be unknown to the DNS that we ask.
+    """
+    address = tx.sender
+    if address.is_null or address.is_literal or not address.domain or address.domain in ctx.relay_domains:
+        return DUNNO
+    found = await mail_hosts(ctx.dns, address.domain)
+    if found.exists:
+        return dunno(found.evidence)
+    rejected = f"<{address.text[:256]}>: Sender address rejected"
+    if found.null_mx:
+        return reject(Reply(550, "7.27", f"{rejected}: Domain does not accept mail (nullMX)"), found.evidence)
+    not_found = Reply(450, "1.8", f"{rejected}: Domain not found")
+    return (defer_if_permit if found.temporary_failure else reject)(not_found, found.evidence)
