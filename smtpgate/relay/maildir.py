@@ -1,0 +1,108 @@
+"""The downstream that is a Maildir: final delivery into one mailbox."""
+
+import asyncio
+import errno
+import os
+import secrets
+import socket
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from smtpgate.relay.downstream import DownstreamUnavailable, Envelope, RelayReply
+from smtpgate.relay.wire import Piece, checked_address
+
+_RECIPIENT_OK = RelayReply(250, "2.1.5", "Ok")
+_DISK_FULL = RelayReply(452, "4.3.1", "Insufficient system storage")
+_THREADS = 4
+
+
+class MaildirDownstream:
+    """One Maildir, made if it is not there (https://cr.yp.to/proto/maildir.html)."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+        # Threads of its own: fsync can be slow, and must not hold up what else runs in the default ones (getaddrinfo).
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="maildir")
+
+    def begin(self, envelope: Envelope) -> "MaildirDelivery":
+        """Prepare a transaction."""
+
+        async def store(content: Sequence[Piece]) -> Path:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, _store, self._path, content)
+
+        return MaildirDelivery(envelope, store)
+
+    async def close(self) -> None:
+        """Wait for the deliveries under way."""
+        await asyncio.to_thread(self._threads.shutdown)
+
+
+class MaildirDelivery:
+    """One message on its way into the Maildir."""
+
+    def __init__(self, envelope: Envelope, store: "Callable[[Sequence[Piece]], Awaitable[Path]]") -> None:
+        self._store = store
+        # RFC 5321 §4.4: final delivery notes the sender on top.
+        self._added = [f"Return-Path: <{checked_address(envelope.sender)}>\r\n".encode()]
+
+    async def recipient(self, address: str) -> RelayReply:
+        """Every recipient is welcome; each is noted in the message."""
+        self._added.append(f"Delivered-To: {checked_address(address)}\r\n".encode())
+        return _RECIPIENT_OK
+
+    async def deliver(self, content: Sequence[Piece]) -> list[RelayReply]:
+        """Write the message, safely on disk when this returns. Raises DownstreamUnavailable."""
+        try:
+            stored = await self._store([*self._added, *content])
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                return [_DISK_FULL]
+            raise DownstreamUnavailable(f"maildir: {error}") from None
+        return [RelayReply(250, "2.0.0", f"Ok: stored as {stored.name}")]
+
+    async def abandon(self) -> None:
+        """Nothing was written yet."""
+
+
+def _store(maildir: Path, content: Sequence[Piece]) -> Path:
+    """Write a file to tmp and move it to new, so that readers see it whole or not at all."""
+    for name in ("tmp", "new", "cur"):
+        (maildir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    name = _unique_name()
+    unfinished, finished = maildir / "tmp" / name, maildir / "new" / name
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            for piece in content:
+                _write_all(descriptor, piece)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        unfinished.rename(finished)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    _sync_directory(finished.parent)
+    return finished
+
+
+def _unique_name() -> str:
+    """time.pid_unique.host; the host without what has a meaning in file names."""
+    host = socket.gethostname().replace("/", "\\057").replace(":", "\\072")
+    return f"{int(time.time())}.{os.getpid()}_{secrets.token_hex(8)}.{host}"
+
+
+def _write_all(descriptor: int, piece: Piece) -> None:
+    rest = memoryview(piece)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

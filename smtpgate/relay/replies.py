@@ -1,0 +1,79 @@
+"""Replies as they come in from the downstream: bytes in, whole replies out. No input or output is done here."""
+
+import re
+from typing import NamedTuple
+
+from smtpgate.relay.downstream import RelayReply
+
+# RFC 5321 §4.5.3.1.5 allows 512 octets a line; we are generous, and bounded.
+MAX_LINE = 2048
+MAX_LINES = 100
+# RFC 5321 §4.2: three digits, then a blank (last line), a hyphen (more follow) or nothing.
+_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?\Z", re.DOTALL)
+# RFC 2034 §4: the enhanced code stands at the start of the text of every line.
+_ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?: |\Z)")
+
+
+class WireReply(NamedTuple):
+    """A reply as it came in. lines: the text of each line, without the code."""
+
+    code: int
+    lines: tuple[str, ...]
+
+    def joined(self) -> RelayReply:
+        """The same in one line, with the enhanced code apart."""
+        match = _ENHANCED.match(self.lines[-1])
+        # RFC 2034 §4: its class is that of the reply; anything else is just text.
+        if match is None or match[1][0] != str(self.code)[0]:
+            return RelayReply(self.code, None, " ".join(self.lines))
+        enhanced = match[1]
+        texts = [line.removeprefix(enhanced).lstrip(" ") for line in self.lines]
+        return RelayReply(self.code, enhanced, " ".join(texts))
+
+
+class Nonsense(Exception):
+    """What came in is no SMTP reply. The parser is of no use afterwards."""
+
+
+class ReplyParser:
+    """Collects lines until replies are complete. Lines end with CR LF; a lone LF is tolerated."""
+
+    __slots__ = ("_code", "_rest", "_texts")
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._code = b""
+        self._texts: list[bytes] = []
+
+    @property
+    def is_between_replies(self) -> bool:
+        """Whether no part of a reply has come in."""
+        return not self._rest and not self._texts
+
+    def feed(self, data: bytes) -> list[WireReply]:
+        """Take what was received and return the replies that it completes. Raises Nonsense."""
+        replies: list[WireReply] = []
+        *lines, self._rest = (self._rest + data if self._rest else data).split(b"\n")
+        for line in lines:
+            reply = self._line(line.removesuffix(b"\r"))
+            if reply is not None:
+                replies.append(reply)
+        if len(self._rest) > MAX_LINE:
+            raise Nonsense("a line without end")
+        return replies
+
+    def _line(self, line: bytes) -> WireReply | None:
+        match = _LINE.match(line) if len(line) <= MAX_LINE else None
+        if match is None:
+            raise Nonsense(f"not a reply line: {line[:80]!r}")
+        code, mark, text = match.groups(b"")
+        if self._texts and code != self._code:
+            raise Nonsense(f"{code.decode()} in the middle of a {self._code.decode()} reply")
+        if mark == b"-":
+            self._code = code
+            self._texts.append(text)
+            if len(self._texts) >= MAX_LINES:
+                raise Nonsense("a reply of too many lines")
+            return None
+        texts, self._texts = [*self._texts, text], []
+        return WireReply(int(code), tuple([text.decode("utf-8", "replace") for text in texts]))

@@ -1,0 +1,178 @@
+"""The downstream that speaks SMTP or LMTP: transactions over pooled connections."""
+
+from collections.abc import Sequence
+
+from smtpgate.relay.connection import FINAL_REPLY_FACTOR, Connection, ConnectionGone
+from smtpgate.relay.downstream import DownstreamUnavailable, Envelope, RelayReply
+from smtpgate.relay.pool import ConnectionPool, PoolLimits
+from smtpgate.relay.url import DownstreamUrl
+from smtpgate.relay.wire import Piece, checked_address
+
+# RFC 6531 §3.5: what cannot be said without SMTPUTF8.
+_NEEDS_SMTPUTF8 = RelayReply(550, "5.6.7", "The address needs SMTPUTF8, which the next server lacks")
+_HEADER_NEEDS_SMTPUTF8 = RelayReply(554, "5.6.9", "The header needs SMTPUTF8, which the next server lacks")
+# RFC 6152 §3: we do not convert.
+_NEEDS_8BITMIME = RelayReply(554, "5.6.3", "The message needs 8BITMIME, which the next server lacks")
+_LOST_AFTER_OTHERS = RelayReply(451, "4.4.2", "The next server did not answer for this recipient")
+# Giving up must not hold anybody up, in seconds.
+_RSET_TIMEOUT = 2.0
+
+
+class SmtpDownstream:
+    """An SMTP or LMTP server. hostname: what we say in EHLO."""
+
+    def __init__(self, url: DownstreamUrl, *, hostname: str, limits: PoolLimits | None = None) -> None:
+        self._limits = limits or PoolLimits()
+        self._is_lmtp = url.scheme != "smtp"
+        self._pool = ConnectionPool(url, hostname, self._limits)
+
+    def begin(self, envelope: Envelope) -> "SmtpDelivery":
+        """Prepare a transaction; nothing is sent before its first recipient."""
+        final_timeout = self._limits.timeout * FINAL_REPLY_FACTOR
+        return SmtpDelivery(envelope, self._pool, lmtp=self._is_lmtp, final_timeout=final_timeout)
+
+    async def close(self) -> None:
+        """Close what is pooled; connections in use close at the end of their transactions."""
+        await self._pool.close()
+
+
+class SmtpDelivery:
+    """One transaction. final_timeout: seconds for the reply to the final dot."""
+
+    def __init__(self, envelope: Envelope, pool: ConnectionPool, *, lmtp: bool, final_timeout: float) -> None:
+        self._envelope = envelope
+        self._pool = pool
+        self._is_lmtp = lmtp
+        self._final_timeout = final_timeout
+        self._connection: Connection | None = None
+        self._is_reused = False
+        self._mail_reply: RelayReply | None = None
+        self._accepted = 0
+
+    async def recipient(self, address: str) -> RelayReply:
+        """Put one recipient to the downstream. Raises DownstreamUnavailable, and Unsendable for a dangerous address."""
+        checked_address(address)
+        if self._connection is None:
+            self._connection = self._pool.take_idle()
+            self._is_reused = self._connection is not None
+        connection = self._connection = self._connection or await self._pool.take_fresh()
+        if self._lacks_smtputf8(address, connection):
+            return _NEEDS_SMTPUTF8
+        if self._mail_reply is not None and not self._mail_reply.is_positive:
+            return self._mail_reply
+        try:
+            reply = await self._put(f"RCPT TO:<{address}>\r\n".encode(), connection)
+        except ConnectionGone:
+            if not self._is_reused or self._mail_reply is not None:
+                raise
+            # A pooled connection may have died unnoticed. It answered nothing, so that nothing can happen twice.
+            self._is_reused = False
+            self._connection = await self._pool.take_fresh()
+            return await self.recipient(address)
+        self._accepted += reply.is_positive
+        return reply
+
+    async def deliver(self, content: Sequence[Piece]) -> list[RelayReply]:
+        """Hand over the message. Raises DownstreamUnavailable, and Unsendable for content with bare CR, LF or NUL."""
+        connection, expected = self._connection, self._accepted if self._is_lmtp else 1
+        if connection is None or not self._accepted:
+            raise ValueError("no recipient was accepted")
+        refusal = self._refusal_of(content, connection)
+        if refusal is None:
+            reply = await connection.command(b"DATA\r\n")
+            if reply.code == 354:
+                await connection.send_content(content, expected)
+                replies = await self._final_replies(connection, expected)
+                self._connection = None
+                self._pool.give_back(connection)
+                return replies
+            refusal = _in_step(reply, connection, but_no_success=True)
+        await self.abandon()
+        return [refusal] * expected
+
+    async def abandon(self) -> None:
+        """Give the transaction up and the connection back. Never raises, but when it is cancelled itself."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            if connection.is_idle and self._mail_reply is not None:
+                connection.send(b"RSET\r\n")
+                _in_step(await connection.reply(_RSET_TIMEOUT), connection)
+        except DownstreamUnavailable:
+            pass  # it is closed, and nothing depended on it
+        self._pool.give_back(connection)
+
+    async def _put(self, rcpt: bytes, connection: Connection) -> RelayReply:
+        """RCPT, and before the first one MAIL: in one write where the downstream allows it (RFC 2920 §3.1)."""
+        if self._mail_reply is None:
+            pipelining = "PIPELINING" in connection.extensions
+            mail = self._mail(connection.extensions)
+            connection.send(mail + rcpt if pipelining else mail, 2 if pipelining else 1)
+            self._mail_reply = _in_step(await connection.reply(), connection)
+            if pipelining:
+                reply = _in_step(await connection.reply(), connection)
+                return reply if self._mail_reply.is_positive else self._mail_reply
+            if not self._mail_reply.is_positive:
+                return self._mail_reply
+        return _in_step(await connection.command(rcpt), connection)
+
+    def _mail(self, extensions: frozenset[str]) -> bytes:
+        envelope = self._envelope
+        command = f"MAIL FROM:<{checked_address(envelope.sender)}>"
+        if envelope.size is not None and "SIZE" in extensions:
+            command += f" SIZE={envelope.size}"
+        if envelope.eight_bit and "8BITMIME" in extensions:
+            command += " BODY=8BITMIME"
+        if envelope.smtputf8 and "SMTPUTF8" in extensions:
+            command += " SMTPUTF8"
+        return command.encode() + b"\r\n"
+
+    def _lacks_smtputf8(self, address: str, connection: Connection) -> bool:
+        if address.isascii() and self._envelope.sender.isascii():
+            return False
+        return not self._envelope.smtputf8 or "SMTPUTF8" not in connection.extensions
+
+    def _refusal_of(self, content: Sequence[Piece], connection: Connection) -> RelayReply | None:
+        """What the message needs and the downstream did not offer."""
+        extensions = connection.extensions
+        if self._envelope.smtputf8 and "SMTPUTF8" not in extensions and not _header(content).isascii():
+            return _HEADER_NEEDS_SMTPUTF8
+        if self._envelope.eight_bit and "8BITMIME" not in extensions:
+            return None if all(bytes(piece).isascii() for piece in content) else _NEEDS_8BITMIME
+        return None
+
+    async def _final_replies(self, connection: Connection, expected: int) -> list[RelayReply]:
+        """One reply, or with LMTP one for each accepted recipient (RFC 2033 §4.2)."""
+        replies: list[RelayReply] = []
+        try:
+            while len(replies) < expected:
+                reply = await connection.reply(self._final_timeout)
+                replies.append(_in_step(reply, connection))
+        except DownstreamUnavailable:
+            if not replies:
+                raise
+            # Those that were answered for have the message: the others alone may try again.
+            replies += [_LOST_AFTER_OTHERS] * (expected - len(replies))
+        return replies
+
+
+def _in_step(reply: RelayReply, connection: Connection, *, but_no_success: bool = False) -> RelayReply:
+    """The reply, if it is one that the command can have; a downstream that answers anything else is not trusted."""
+    if reply.code // 100 == 3 or (but_no_success and reply.is_positive):
+        reason = DownstreamUnavailable(f"downstream is out of step: {reply}")
+        connection.fail(reason)
+        raise reason
+    return reply
+
+
+def _header(content: Sequence[Piece]) -> bytes:
+    """The header section, or all of the content if it has no body."""
+    header = bytearray()
+    for piece in content:
+        searched = max(0, len(header) - 3)
+        header += piece
+        end = header.find(b"\r\n\r\n", searched)
+        if end >= 0:
+            return bytes(header[:end])
+    return bytes(header)

@@ -1,0 +1,77 @@
+"""What leaves for the downstream: addresses and content in the one form that nobody can misread.
+
+The downstream trusts this host. Whatever slipped through before, nothing is sent from here that another server could
+take for a command or for the end of a message (SMTP smuggling).
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+Piece = bytes | memoryview
+
+# What is looked through at once, in bytes: large enough to be cheap, small enough not to hold up the event loop.
+CHUNK = 1 << 18
+# RFC 5321 §4.1.2: blanks and angle brackets stand only inside a quoted local part, control characters nowhere.
+_ADDRESS = re.compile(r'(?:[^\x00-\x20\x7f-\xa0<>"\\]++|"(?:[^\x00-\x1f\x7f-\x9f"\\]|\\[\x20-\x7e])*+")*+\Z')
+# These start with a literal byte, which re finds fastest: half of what bytes.count takes for the same.
+_BARE_LF = re.compile(rb"\n(?<!\r\n)")
+_BARE_CR = re.compile(rb"\r(?!\n)")
+_BARE_CR_OR_DOT = re.compile(rb"\r(?!\n(?!\.))")
+
+
+class Unsendable(ValueError):
+    """An address or content that must never be sent; it should have been refused long before."""
+
+
+def checked_address(address: str) -> str:
+    """The address itself, for use between "<" and ">"; "" is the null sender. Raises Unsendable."""
+    if not _ADDRESS.match(address):
+        raise Unsendable(f"an address that cannot be sent: {address[:100]!r}")
+    return address
+
+
+def encoded(content: Sequence[Piece]) -> Iterator[bytes]:
+    """The content as it follows 354, in chunks: dots stuffed, the final dot included.
+
+    Content that does not end with CRLF gets one. Raises Unsendable instead of yielding a chunk that holds a bare CR,
+    a bare LF or a NUL.
+    """
+    at_line_start = True
+    carried = b""  # a CR waits for its LF, so that no chunk begins or ends between them
+    for chunk in _chunks(content):
+        chunk = carried + chunk
+        carried = b"\r" if chunk.endswith(b"\r") else b""
+        chunk = chunk.removesuffix(b"\r")
+        if chunk:
+            yield _stuffed(chunk, at_line_start)
+            at_line_start = chunk.endswith(b"\n")
+    if carried:
+        raise Unsendable("content that ends with a bare CR")
+    yield b".\r\n" if at_line_start else b"\r\n.\r\n"
+
+
+def _stuffed(chunk: bytes, at_line_start: bool) -> bytes:
+    """RFC 5321 §4.5.2: a line that begins with a dot gets a second one."""
+    if b"\0" in chunk or _BARE_LF.search(chunk):
+        raise Unsendable("content with a bare LF or a NUL")
+    leading = b"." if at_line_start and chunk.startswith(b".") else b""
+    if _BARE_CR_OR_DOT.search(chunk):
+        if _BARE_CR.search(chunk):
+            raise Unsendable("content with a bare CR")
+        chunk = chunk.replace(b"\r\n.", b"\r\n..")
+    return leading + chunk
+
+
+def _chunks(content: Sequence[Piece]) -> Iterator[bytes]:
+    """The same bytes, small pieces joined and large ones cut, so that each has about CHUNK bytes."""
+    gathered: list[Piece] = []
+    size = 0
+    for piece in content:
+        for start in range(0, len(piece), CHUNK):
+            part = piece if len(piece) <= CHUNK else memoryview(piece)[start : start + CHUNK]
+            if size + len(part) > CHUNK:
+                yield b"".join(gathered)
+                gathered, size = [], 0
+            gathered.append(part)
+            size += len(part)
+    yield b"".join(gathered)
