@@ -11,6 +11,7 @@ from typing import Any
 
 from smtpgate.phases.phase import Phase
 from smtpgate.phases.rule import Rule, option
+from smtpgate.relay.url import parse_url
 from smtpgate.values import (
     Endpoint,
     Network,
@@ -27,6 +28,12 @@ from smtpgate.values import (
     size,
     store_url,
 )
+
+
+def downstream_url(value: Any) -> str:
+    """The downstream's URL as written, if it is one."""
+    parse_url(value)
+    return str(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,7 @@ class ListenerSettings:
 class RelaySettings:
     """The way to the downstream. Times in seconds."""
 
-    url: str = option(str, MISSING, "the downstream: smtp://, lmtp://, lmtp+unix: or maildir:")
+    url: str = option(downstream_url, MISSING, "the downstream: smtp://, lmtp://, lmtp+unix: or maildir:")
     connect_timeout: float = option(above_zero(duration), "10s", "how long a connection may take")
     timeout: float = option(above_zero(duration), "60s", "how long one command may take")
 

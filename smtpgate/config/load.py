@@ -1,0 +1,171 @@
+"""From a configuration file to settings: all or nothing, with every error at once."""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from smtpgate.config.document import Document, Field, written
+from smtpgate.config.errors import ConfigError, ConfigErrors, nearest, quote
+from smtpgate.config.lines import Path
+from smtpgate.config.rules import Placed, RuleReader
+from smtpgate.config.settings import (
+    SECTIONS,
+    DnsSettings,
+    ListenerSettings,
+    RecordSettings,
+    RelaySettings,
+    ServerSettings,
+    Settings,
+    StoreSettings,
+)
+from smtpgate.phases.phase import Phase
+from smtpgate.phases.rule import CheckSpec
+from smtpgate.relay.url import parse_url
+
+T = TypeVar("T")
+
+
+def load_file(path: str, registry: Mapping[str, CheckSpec]) -> Settings:
+    """The settings of a file. Raises ConfigErrors, for a file that cannot be read too."""
+    problem, hint, line = "", "", None
+    try:
+        content = pathlib.Path(path).read_bytes()
+        return load(content.decode("utf-8-sig"), registry, path)  # editors on Windows write a mark before the text
+    except FileNotFoundError:
+        problem, hint = "there is no such file", "name it with --config PATH"
+    except IsADirectoryError:
+        problem, hint = "this is a directory", "name the file in it with --config PATH"
+    except PermissionError:
+        problem, hint = "it may not be read", "give this user the right to read it"
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        problem, hint = f"byte 0x{content[error.start]:02x} is not UTF-8", "save the file in UTF-8"
+    except OSError as error:
+        problem = f"it cannot be read: {error.strerror}"
+    raise ConfigErrors([ConfigError(path, line, "", problem, hint=hint)])
+
+
+def load(text: str, registry: Mapping[str, CheckSpec], file: str = "config.toml") -> Settings:
+    """The settings that a TOML text says.
+
+    registry: the checks that rules may name. file: how messages call the text. Raises ConfigErrors with all that is
+    wrong, by line.
+    """
+    document = Document(text, file)
+    _check_section_names(document)
+    server = _section(document, "server", ServerSettings)
+    relay = _section(document, "relay", RelaySettings)
+    store = _section(document, "store", StoreSettings)
+    record = _section(document, "record", RecordSettings)
+    dns = _section(document, "dns", DnsSettings)
+    listeners = _listeners(document)
+    delay_reject = server.delay_reject if server else ServerSettings().delay_reject
+    phases = RuleReader(document, registry, delay_reject=delay_reject).read(document.table("phases"))
+    if server:
+        _check_server(document, server)
+    if relay:
+        _check_loop(document, relay, listeners)
+    if document.errors or not (server and relay and store and record and dns):
+        raise ConfigErrors(document.errors)
+    return Settings(
+        server=server,
+        listeners=tuple(listeners),
+        relay=relay,
+        store=store,
+        record=record,
+        dns=dns,
+        phases={phase: tuple(placed.rule for placed in rules) for phase, rules in phases.items()},
+        warnings=tuple(map(str, _warnings(document, server))),
+        effective=_effective(document, server, phases),
+    )
+
+
+def _check_section_names(document: Document) -> None:
+    names = [*SECTIONS, "phases"]
+    for name, value in document.data.items():
+        if name in names:
+            continue
+        owner = next((section for section, options in SECTIONS.items() if name in _names(options)), None)
+        if isinstance(value, dict) or owner is None:
+            document.error((name,), f"unknown section {quote(name)}", hint=nearest(name, names))
+        else:
+            document.error((name,), f"{quote(name)} stands outside of its section", hint=f"put it under [{owner}]")
+
+
+def _section(document: Document, name: str, settings: type[T]) -> T | None:
+    """A section's settings; None, and errors noted, if something is wrong with them."""
+    return _options(document, (name,), settings, document.table(name))
+
+
+def _options(document: Document, path: Path, settings: type[T], table: Mapping[str, Any]) -> T | None:
+    values = document.read(path, table, _fields(settings))
+    return settings(**values) if values is not None else None
+
+
+def _listeners(document: Document) -> list[ListenerSettings]:
+    """All listeners that are right."""
+    tables = document.data.get("listener", [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        document.error(("listener",), "not a list of sections", "[[listener]], once for each address")
+        return []
+    if not tables:
+        document.error((), "there is no listener", '[[listener]] with an address such as "127.0.0.1:2525"')
+    listeners: list[ListenerSettings] = []
+    for index, table in enumerate(tables):
+        listener = _options(document, ("listener", index), ListenerSettings, table)
+        if listener in listeners:
+            document.error(("listener", index, "address"), f"{quote(str(listener.address))} is listened on already")
+        elif listener:
+            listeners.append(listener)
+    return listeners
+
+
+def _check_server(document: Document, server: ServerSettings) -> None:
+    for index, network in enumerate(server.mynetworks):
+        if network.prefixlen == 0:
+            document.error(
+                ("server", "mynetworks", index),
+                f"{network} is the whole Internet, which would make this an open relay",
+                hint="name only networks of your own",
+            )
+    if server.size_limit > server.message_memory:
+        options = document.table("server")
+        key = "message_memory" if "message_memory" in options else "size_limit"
+        document.error(("server", key), "message_memory holds no message of size_limit", "size_limit or more")
+
+
+def _check_loop(document: Document, relay: RelaySettings, listeners: Iterable[ListenerSettings]) -> None:
+    for listener in listeners:
+        if str(parse_url(relay.url)) == f"smtp://{listener.address}":
+            document.error(
+                ("relay", "url"), f"{quote(relay.url)} is a listener of this server: mail would go in a circle"
+            )
+
+
+def _warnings(document: Document, server: ServerSettings) -> Iterator[ConfigError]:
+    if not server.relay_domains:
+        path = ("server", "relay_domains")
+        problem = "empty: mail is accepted from mynetworks only" if server.mynetworks else "empty: no mail is accepted"
+        yield ConfigError(document.file, document.line(path), "[server] relay_domains", problem)
+
+
+def _effective(document: Document, server: ServerSettings, phases: Mapping[Phase, Iterable[Placed]]) -> dict[str, Any]:
+    """The document as written, with every default."""
+    effective: dict[str, Any] = {}
+    for name, settings in SECTIONS.items():
+        if name == "listener":
+            effective[name] = [written(_fields(settings), table) for table in document.data[name]]
+        else:
+            effective[name] = written(_fields(settings), document.table(name))
+    effective["server"]["hostname"] = server.hostname  # "" would not tell which name is in effect
+    effective["phases"] = {phase.key: [placed.effective for placed in rules] for phase, rules in phases.items()}
+    return effective
+
+
+def _fields(settings: type[Any]) -> tuple[Field, ...]:
+    return dataclasses.fields(settings)
+
+
+def _names(settings: type[Any]) -> list[str]:
+    return [field.name for field in _fields(settings)]

@@ -1,0 +1,198 @@
+"""The lists of rules in [phases]: reads them, binds their checks, and refuses what cannot work or is not safe."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from smtpgate.config.document import Document, Field, written
+from smtpgate.config.errors import nearest, quote
+from smtpgate.config.lines import Path
+from smtpgate.config.toml import inline
+from smtpgate.phases.phase import FIRST_PHASE, KNOWN_IN, Input, Phase
+from smtpgate.phases.rule import CheckSpec, OnError, Rule, option
+from smtpgate.values import choice
+
+_A_RULE = 'a rule such as "permit_mynetworks" or { rule = "greylist", mode = "shadow" }'
+_DELAYED = (Phase.CLIENT, Phase.HELO, Phase.MAIL)
+_NEEDS = {
+    Input.CLIENT: "the client",
+    Input.HELO: "the HELO name",
+    Input.SENDER: "the sender",
+    Input.RECIPIENT: "the recipient",
+    Input.MESSAGE: "the message",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSettings:
+    """What every rule can be given, whatever its check."""
+
+    mode: str = option(choice("enforce", "shadow"), "enforce", '"shadow": asked and recorded, changes nothing')
+    on_error: str = option(
+        choice("defer", "permit", "skip"), "defer", "what a failure inside the rule means; the default is the check's"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A rule and its place in the file. effective: the rule as a table, with every default."""
+
+    rule: Rule
+    path: Path
+    line: int | None
+    effective: Mapping[str, Any]
+
+
+class RuleReader:
+    """Reads the lists of all phases of a document.
+
+    delay_reject: CLIENT, HELO and MAIL lists know what RCPT knows, because they are answered there.
+    """
+
+    def __init__(self, document: Document, registry: Mapping[str, CheckSpec], *, delay_reject: bool) -> None:
+        self._document = document
+        self._registry = registry
+        self._delay_reject = delay_reject
+
+    def read(self, table: Mapping[str, Any]) -> dict[Phase, list[Placed]]:
+        """The rules of every phase; errors are noted in the document."""
+        keys = {phase.key: phase for phase in Phase}
+        for key in table:
+            if key not in keys:
+                self._document.error(
+                    ("phases", key), f"unknown phase {quote(key)}", "one of " + ", ".join(keys), nearest(key, [*keys])
+                )
+        lists = {phase: self._list(phase, table.get(phase.key, [])) for phase in Phase}
+        return {phase: [placed for placed in rules if placed] for phase, rules in lists.items()}
+
+    def _list(self, phase: Phase, rules: Any) -> list[Placed | None]:
+        """A phase's rules, None for one that could not be read."""
+        path = ("phases", phase.key)
+        if not isinstance(rules, list):
+            self._document.error(path, f"{quote(rules)} is not a list", "a list of rules")
+            return []
+        placed = [self._rule(phase, (*path, index), rule) for index, rule in enumerate(rules)]
+        self._check_order([rule for rule in placed if rule])
+        if phase is Phase.RCPT and None not in placed:
+            self._check_guard(path, [rule for rule in placed if rule])
+        return placed
+
+    def _rule(self, phase: Phase, path: Path, item: Any) -> Placed | None:
+        """One rule: a string as Postfix writes it, or a table with "rule" and options."""
+        table = {"rule": item} if isinstance(item, str) else item
+        if not isinstance(table, dict) or not isinstance(table.get("rule"), str) or not table["rule"].split():
+            self._document.error(path, f"{quote(item)} is no rule", _A_RULE)
+            return None
+        name, *arguments = table["rule"].split()
+        spec = self._registry.get(name)
+        if spec is None:
+            hint = nearest(name, [*self._registry])
+            self._document.error(path, f"unknown rule {quote(name)}", hint=hint)
+            return None
+        given = self._with_arguments(path, spec, arguments, table)
+        return self._bind(phase, path, spec, given) if given is not None else None
+
+    def _with_arguments(
+        self, path: Path, spec: CheckSpec, arguments: Sequence[str], table: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
+        """The rule's options by name: those of the table, and the arguments behind the rule's name."""
+        names = [field.name for field in _fields(spec) if field.metadata["argument"]]
+        given = {key: value for key, value in table.items() if key != "rule"}
+        if len(arguments) > len(names):
+            most = {0: "no argument", 1: "one argument"}.get(len(names), f"{len(names)} arguments")
+            problem = f"{spec.name} takes {most}: {quote(arguments[len(names)])} is too much"
+            self._document.error(path, problem)
+            return None
+        by_position = dict(zip(names, arguments, strict=False))
+        for twice in by_position.keys() & given.keys():
+            self._document.error((*path, twice), f"{spec.name}: {twice} is given twice")
+            return None
+        return {**by_position, **given}
+
+    def _bind(self, phase: Phase, path: Path, spec: CheckSpec, given: Mapping[str, Any]) -> Placed | None:
+        """The rule with its options parsed and bound to its check."""
+        of_rule, of_check = dataclasses.fields(RuleSettings), _fields(spec)
+        values = self._document.read(path, given, [*of_rule, *of_check], spec.name)
+        if values is None or not self._is_known(phase, path, spec):
+            return None
+        options = {field.name: values[field.name] for field in of_check}
+        check = functools.partial(spec.check, options=spec.options(**options)) if spec.options else spec.check
+        on_error: OnError = values["on_error"] if "on_error" in given else spec.on_error
+        shadow = values["mode"] == "shadow"
+        rule = Rule(spec, check, _text(spec, given, options), phase, shadow, on_error)
+        effective = {"rule": spec.name, **written(of_check, given), **written(of_rule, given), "on_error": on_error}
+        return Placed(rule, path, self._document.line(path), effective)
+
+    def _is_known(self, phase: Phase, path: Path, spec: CheckSpec) -> bool:
+        """Whether the check's input is known when the list is answered."""
+        delayed = self._delay_reject and phase in _DELAYED
+        if spec.input <= (Input.RECIPIENT if delayed else KNOWN_IN[phase]):
+            return True
+        first = FIRST_PHASE[spec.input].key
+        hint = f"the first phase for it is {first}"
+        if phase in _DELAYED and spec.input <= Input.RECIPIENT:
+            hint += ", or any with delay_reject = true"
+        self._document.error(
+            path, f"{spec.name} needs {_NEEDS[spec.input]}, which {phase.key} does not know", hint=hint
+        )
+        return False
+
+    def _check_order(self, rules: Sequence[Placed]) -> None:
+        """Refuse rules behind one that always ends the list, and those that stand there twice."""
+        end: Placed | None = None
+        seen: dict[str, Placed] = {}
+        for placed in rules:
+            text = placed.rule.text
+            if end is not None:
+                problem = f"{text} is never reached: {end.rule.text} in line {end.line} always ends this list"
+                self._document.error(placed.path, problem)
+            elif text in seen:
+                self._document.error(placed.path, f"{text} stands in line {seen[text].line} already")
+            elif placed.rule.spec.terminal and not placed.rule.shadow:
+                end = placed
+            seen.setdefault(text, placed)
+
+    def _check_guard(self, path: Path, rules: Sequence[Placed]) -> None:
+        """Refuse a list that would accept mail from strangers to strangers.
+
+        A guard must be reached and enforced, and a failure inside it must not let mail through; nor may a failure of
+        a rule before it end the list (PERMIT would).
+        """
+        asleep = ""
+        for placed in rules:
+            rule = placed.rule
+            if rule.spec.guard and (rule.shadow or rule.on_error != "defer"):
+                why = "is in shadow mode" if rule.shadow else f'has on_error = "{rule.on_error}"'
+                asleep = asleep or f"; {rule.text} in line {placed.line} {why} and guards nothing"
+            elif rule.shadow:
+                continue
+            elif rule.spec.guard:
+                return
+            elif rule.spec.terminal:
+                break
+            elif rule.on_error == "permit":
+                problem = (
+                    f'{rule.text} has on_error = "permit" before the relay guard, so its failure would let any mail in'
+                )
+                self._document.error(placed.path, problem, hint='use "skip", or put it behind the guard')
+        self._document.error(
+            path, f"this list would make an open relay{asleep}", hint='add "reject_unauth_destination", enforced'
+        )
+
+
+def _fields(spec: CheckSpec) -> tuple[Field, ...]:
+    return dataclasses.fields(spec.options) if spec.options else ()
+
+
+def _text(spec: CheckSpec, given: Mapping[str, Any], options: Mapping[str, Any]) -> str:
+    """The rule in one line for people: its name, its arguments, and what differs from the defaults."""
+    words = [spec.name]
+    for field in _fields(spec):
+        if field.name in given and options[field.name] != field.default:
+            value = inline(given[field.name])
+            bare = isinstance(given[field.name], str) and value == f'"{given[field.name]}"' and " " not in value
+            value = given[field.name] if bare else value
+            words.append(value if field.metadata["argument"] else f"{field.name}={value}")
+    return " ".join(words)
