@@ -7,6 +7,7 @@ caller. So one that is still open is never out of step with the other side.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from smtpgate.relay.downstream import DownstreamUnavailable, RelayReply
 from smtpgate.relay.replies import Nonsense, ReplyParser, WireReply
@@ -132,8 +133,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start with the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass
 
     def data_received(self, data: bytes) -> None:
         """Collect replies."""
