@@ -88,7 +88,7 @@ class Engine:
         """
         for rules in self._early:
             for rule in rules:
-                if rule.spec.input > known:
+                if rule.spec.input > known or _has_no_subject(rule, tx):
                     continue
                 if _starts_early(rule):
                     self._start(rule, tx)
@@ -120,8 +120,8 @@ class Engine:
         if_permit: Decision | None = None
         if_reject: Decision | None = None
         for rule in rules:
-            if rule.spec.input is Input.RECIPIENT and not tx.has_recipient:
-                continue  # Postfix: DATA and END_OF_DATA see no recipient when there were several
+            if _has_no_subject(rule, tx):
+                continue
             if rule.shadow:
                 await self._shadow(rule, tx, record)
                 continue
@@ -251,6 +251,7 @@ class Engine:
         for task in unneeded:
             task.cancel()
         if pending and len(self._settling) < self._limits.settling:
+            self._graced |= pending  # at once: the session may end before the waiting has begun
             settling = asyncio.create_task(self._wait_for(pending, tx, record, then))
             self._settling.add(settling)
             settling.add_done_callback(self._settling.discard)
@@ -260,7 +261,6 @@ class Engine:
     async def _wait_for(
         self, pending: set[_Task], tx: Transaction, record: Record, then: Callable[[Record], None]
     ) -> None:
-        self._graced |= pending
         try:
             _, late = await asyncio.wait(pending, timeout=self._limits.shadow_grace)
         finally:
@@ -278,6 +278,11 @@ class Engine:
         """Wait until the last records are handed over; at most the grace of shadow rules."""
         if self._settling:
             await asyncio.wait(self._settling)
+
+
+def _has_no_subject(rule: Rule, tx: Transaction) -> bool:
+    """Whether it asks about a recipient where there is no single one (Postfix: DATA and END_OF_DATA after several)."""
+    return rule.spec.input is Input.RECIPIENT and not tx.has_recipient
 
 
 def _is_cheap(rule: Rule) -> bool:
