@@ -96,7 +96,7 @@ def _numbers(ranges: list[str]) -> frozenset[int]:
 class RblOptions:
     """Which list is asked, and which of its answers count."""
 
-    zone: BlockList = option(  # noqa: RUF009 - a field, not a default
+    zone: BlockList = option(
         block_list, help="the list, and after = the answers that count; without, all in 127.0.0.0/8", argument=True
     )
 

@@ -57,7 +57,7 @@ class ServerSettings:
 class ListenerSettings:
     """One address that is listened on."""
 
-    address: Endpoint = option(endpoint, MISSING, "IP address and port")  # noqa: RUF009 - a field, as everywhere here
+    address: Endpoint = option(endpoint, MISSING, "IP address and port")
 
     @property
     def host(self) -> str:
