@@ -38,15 +38,14 @@ class Message:
     @cached_property
     def fields(self) -> tuple[HeaderField, ...]:
         """The header fields in order. Lines that are no field (no colon) are kept with an empty name."""
-        fields: list[HeaderField] = []
+        # Lines are collected before they are joined: a field of many lines costs no more than its length.
+        folded: list[list[bytes]] = []
         for line in self.content[: self.header_end].splitlines(keepends=True):
-            if line[:1] in (b" ", b"\t") and fields:
-                parts = fields[-1]
-                fields[-1] = HeaderField(parts.name, parts.raw + line)
+            if line[:1] in (b" ", b"\t") and folded:
+                folded[-1].append(line)
             else:
-                name, colon, _ = line.partition(b":")
-                fields.append(HeaderField(name.rstrip(b" \t").lower() if colon else b"", line))
-        return tuple(fields)
+                folded.append([line])
+        return tuple(HeaderField(_name(lines[0]), b"".join(lines)) for lines in folded)
 
     @cached_property
     def body(self) -> memoryview:
@@ -55,3 +54,8 @@ class Message:
         if self.content[start : start + 2] == b"\r\n":
             start += 2
         return memoryview(self.content)[start:]
+
+
+def _name(line: bytes) -> bytes:
+    name, colon, _ = line.partition(b":")
+    return name.rstrip(b" \t").lower() if colon else b""
