@@ -1,0 +1,197 @@
+"""DNS messages (RFC 1035 §4): one question out, one answer in.
+
+Strangers choose what stands in an answer. A general decoder can be made to spend seconds on a single one of 64 KiB
+(thousands of records, each with a compressed name of a hundred labels), on the event loop. This one reads the types
+that we ask for, and no more records than anybody needs.
+"""
+
+import ipaddress
+import string
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from smtpgate.dns.resolver import Mx, RecordType
+
+CODES: dict[RecordType, int] = {
+    "A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28,
+}  # fmt: skip
+MAX_RECORDS = 100  # of a section; the excess is dropped, as Postfix does since 3.9
+
+_OPT = b"\0" + struct.pack("!HHIH", 41, 1232, 0, 0)  # EDNS: 1232 octets pass every path without fragments
+_ERRORS = {1: "FORMERR", 2: "SERVFAIL", 4: "NOTIMP", 5: "REFUSED"}
+_PLAIN = (string.ascii_lowercase + string.digits + "_-.").encode()
+_SPECIAL = b'"().;\\@$'
+
+
+class FormatError(ValueError):
+    """Not a well-formed answer to the question."""
+
+
+class Soa(NamedTuple):
+    """What we need of a zone's SOA: its primary server, and the TTL of negative answers in seconds."""
+
+    host: str
+    minimum: int
+
+
+class Record(NamedTuple):
+    """A resource record. value: see Answer; Soa for SOA."""
+
+    owner: str
+    code: int
+    ttl: int
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a server answered. name: the question's, as Record.owner spells it. rcode: RFC 1035 §4.1.1."""
+
+    name: str
+    rcode: int
+    truncated: bool = False
+    answer: tuple[Record, ...] = ()
+    authority: tuple[Record, ...] = ()
+
+    @property
+    def error(self) -> str:
+        """The word for an rcode that is neither NOERROR nor NXDOMAIN, "" for these two."""
+        return "" if self.rcode in (0, 3) else _ERRORS.get(self.rcode, f"RCODE {self.rcode}")
+
+
+def write_question(identifier: bytes, name: str, kind: RecordType) -> bytes:
+    """A recursive question for an absolute name, whose characters are all taken literally.
+
+    ValueError: no such name can exist.
+    """
+    labels = name.encode("ascii").split(b".")
+    if len(name) > 253 or not all(0 < len(label) < 64 for label in labels):
+        raise ValueError(f"not a possible name: {name[:300]!r}")
+    spelt = b"".join(bytes((len(label),)) + label for label in labels)
+    header = identifier + struct.pack("!5H", 0x0100, 1, 0, 0, 1)
+    return header + spelt + b"\0" + struct.pack("!HH", CODES[kind], 1) + _OPT
+
+
+def read_answer(wire: bytes, question: bytes) -> Response:
+    """Read a packet. FormatError: it is malformed, or not the answer to this question."""
+    try:
+        return _read(wire, question)
+    except FormatError:
+        raise
+    except (IndexError, ValueError, struct.error) as error:
+        raise FormatError("a malformed answer") from error
+
+
+def _read(wire: bytes, question: bytes) -> Response:
+    flags, asked, answers, authorities = struct.unpack_from("!4H", wire, 2)
+    rcode = flags & 15
+    if wire[:2] != question[:2] or flags & 0xF800 != 0x8000:  # the identifier; a response to a standard query
+        raise FormatError("not a response to this question")
+    if asked == 0 and rcode in _ERRORS:  # a server that could not even read it need not repeat it
+        return Response("", rcode)
+    end = len(question) - len(_OPT)
+    # RFC 5452 §4.2: it must repeat the question; the case may differ, and no other octet here is a letter's.
+    if asked != 1 or wire[12:end].lower() != question[12:end].lower():
+        raise FormatError("an answer to another question")
+    name, _ = _name(wire, 12)
+    if flags & 0x0200:
+        return Response(name, rcode, truncated=True)
+    answer, end = _records(wire, end, min(answers, MAX_RECORDS))
+    authority: list[Record] = []
+    if answers <= MAX_RECORDS:  # else the next section begins where we do not look
+        authority, _ = _records(wire, end, min(authorities, MAX_RECORDS))
+    return Response(name, rcode, answer=tuple(answer), authority=tuple(authority))
+
+
+def _records(wire: bytes, at: int, count: int) -> tuple[list[Record], int]:
+    records = []
+    for _ in range(count):
+        owner, at = _name(wire, at)
+        code, class_, ttl, length = struct.unpack_from("!HHIH", wire, at)
+        at += 10
+        end = at + length
+        if end > len(wire):
+            raise FormatError("a record that ends after the message")
+        if class_ == 1 and code in _VALUES:
+            # RFC 2181 §8: a TTL with the highest bit set is 0.
+            records.append(Record(owner, code, ttl if ttl < 2**31 else 0, _VALUES[code](wire, at, end)))
+        at = end
+    return records, at
+
+
+def _name(wire: bytes, at: int) -> tuple[str, int]:
+    """The name at an offset, as text, and the offset after it."""
+    labels: list[bytes] = []
+    octets, after, floor = 1, 0, at
+    while length := wire[at]:
+        if length >= 0xC0:
+            after = after or at + 2
+            at = (length & 0x3F) << 8 | wire[at + 1]
+            if at >= floor:  # RFC 1035 §4.1.4: a prior occurrence; so it ends
+                raise FormatError("a compression pointer that does not point back")
+            floor = at
+            continue
+        octets += length + 1
+        if length > 63 or octets > 255 or at + length >= len(wire):
+            raise FormatError("a malformed name")
+        labels.append(wire[at + 1 : at + 1 + length])
+        at += 1 + length
+    return _text(labels), after or at + 1
+
+
+def _text(labels: list[bytes]) -> str:
+    text = b".".join(labels).lower()
+    if not text.translate(None, _PLAIN) and text.count(b".") == max(len(labels) - 1, 0):
+        return text.decode("ascii")
+    return ".".join("".join(map(_escaped, label.lower())) for label in labels)
+
+
+def _escaped(octet: int) -> str:
+    # RFC 1035 §5.1
+    if octet in _SPECIAL:
+        return "\\" + chr(octet)
+    return chr(octet) if 32 < octet < 127 else f"\\{octet:03d}"
+
+
+def _host(wire: bytes, at: int, end: int) -> str:
+    name, after = _name(wire, at)
+    if after != end:
+        raise FormatError("a name that does not fill its record")
+    return name
+
+
+def _mx(wire: bytes, at: int, end: int) -> Mx:
+    return Mx(int.from_bytes(wire[at : at + 2], "big"), _host(wire, at + 2, end))
+
+
+def _soa(wire: bytes, at: int, end: int) -> Soa:
+    host, at = _name(wire, at)
+    _, at = _name(wire, at)
+    if at + 20 != end:
+        raise FormatError("a malformed SOA")
+    return Soa(host, int.from_bytes(wire[end - 4 : end], "big"))
+
+
+def _txt(wire: bytes, at: int, end: int) -> bytes:
+    strings = []
+    while at < end:
+        after = at + 1 + wire[at]
+        if after > end:
+            raise FormatError("a string that ends after its record")
+        strings.append(wire[at + 1 : after])
+        at = after
+    return b"".join(strings)
+
+
+_VALUES: dict[int, Callable[[bytes, int, int], Any]] = {
+    CODES["A"]: lambda wire, at, end: ipaddress.IPv4Address(wire[at:end]),
+    CODES["AAAA"]: lambda wire, at, end: ipaddress.IPv6Address(wire[at:end]),
+    CODES["MX"]: _mx,
+    CODES["TXT"]: _txt,
+    CODES["SOA"]: _soa,
+    CODES["NS"]: _host,
+    CODES["CNAME"]: _host,
+    CODES["PTR"]: _host,
+}

@@ -1,0 +1,101 @@
+"""Our decoder against dnspython's, and against everything that is not DNS."""
+
+import contextlib
+
+import dns.message
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smtpgate.dns.wire import CODES, FormatError, Soa, read_answer, write_question
+
+labels = st.binary(min_size=1, max_size=20)
+names = st.lists(labels, min_size=0, max_size=6).map(lambda some: dns.name.Name((*some, b"")))
+texts = st.lists(st.binary(max_size=255), min_size=1, max_size=4)
+kinds = st.sampled_from(sorted(CODES))
+possible = st.from_regex(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,20}){0,5}", fullmatch=True)
+
+
+def spelt(name):
+    return name.to_text(omit_final_dot=True).lower() if name != dns.name.root else ""
+
+
+@given(possible, kinds)
+def test_dnspython_reads_our_questions(name, kind):
+    message = dns.message.from_wire(write_question(b"\x12\x34", name, kind))
+    (question,) = message.question
+    assert (message.id, spelt(question.name), question.rdtype) == (0x1234, name, dns.rdatatype.from_text(kind))
+
+
+@given(possible, st.lists(st.tuples(names, names), min_size=1, max_size=20))
+def test_we_read_the_names_that_dnspython_writes(name, pairs):
+    question = write_question(b"\x12\x34", name, "PTR")
+    response = dns.message.make_response(dns.message.from_wire(question))
+    for owner, target in pairs:
+        response.answer.append(dns.rrset.from_rdata(owner, 60, ptr(target)))
+    read = read_answer(response.to_wire(max_size=65_535), question)
+    assert [(record.owner, record.value) for record in read.answer] == [
+        (spelt(owner), spelt(target)) for owner, target in pairs
+    ]
+
+
+def ptr(target):
+    return dns.rdtypes.ANY.PTR.PTR(dns.rdataclass.IN, dns.rdatatype.PTR, target)
+
+
+@given(texts)
+def test_we_read_the_texts_that_dnspython_writes(strings):
+    question = write_question(b"\x12\x34", "d.example", "TXT")
+    response = dns.message.make_response(dns.message.from_wire(question))
+    rdata = dns.rdtypes.ANY.TXT.TXT(dns.rdataclass.IN, dns.rdatatype.TXT, strings)
+    response.answer.append(dns.rrset.from_rdata("d.example.", 60, rdata))
+    read = read_answer(response.to_wire(max_size=65_535), question)
+    assert [record.value for record in read.answer] == [b"".join(strings)]
+
+
+@given(st.binary(max_size=600))
+def test_any_octets_are_read_or_refused(octets):
+    question = write_question(b"\x12\x34", "d.example", "A")
+    with contextlib.suppress(FormatError):
+        read_answer(octets, question)
+
+
+@given(st.binary(max_size=600), st.integers(0, 9), st.integers(0, 9))
+def test_any_records_are_read_or_refused(octets, answers, authorities):
+    question = write_question(b"\x12\x34", "d.example", "A")
+    header = b"\x12\x34\x80\0\0\1" + bytes((0, answers, 0, authorities, 0, 0))
+    with contextlib.suppress(FormatError):
+        read_answer(header + question[12:-11] + octets, question)
+
+
+@given(st.data())
+def test_a_damaged_answer_is_read_or_refused(data):
+    question = write_question(b"\x12\x34", "d.example", "MX")
+    response = dns.message.make_response(dns.message.from_wire(question))
+    for line in ("CNAME e.example.", "MX 10 mx.d.example.", "SOA ns.example. root.example. 1 2 3 4 5", "TXT a b"):
+        kind, rest = line.split(" ", 1)
+        response.answer.append(dns.rrset.from_text("d.example.", 60, "IN", kind, rest))
+    octets = bytearray(response.to_wire())
+    for _ in range(data.draw(st.integers(1, 4))):
+        octets[data.draw(st.integers(len(question) - 11, len(octets) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(FormatError):
+        read_answer(bytes(octets), question)
+
+
+@pytest.mark.parametrize(("ttl", "read"), [(0, 0), (2**31 - 1, 2**31 - 1), (2**31, 0), (2**32 - 1, 0)])
+def test_a_ttl_with_the_highest_bit_is_zero(ttl, read):
+    question = write_question(b"\x12\x34", "d.example", "A")
+    record = b"\xc0\x0c\0\1\0\1" + ttl.to_bytes(4, "big") + b"\0\4\xc0\0\2\1"
+    response = read_answer(b"\x12\x34\x80\0\0\1\0\1\0\0\0\0" + question[12:-11] + record, question)
+    assert [record.ttl for record in response.answer] == [read]
+
+
+def test_soa():
+    question = write_question(b"\x12\x34", "d.example", "A")
+    response = dns.message.make_response(dns.message.from_wire(question))
+    response.authority.append(dns.rrset.from_text("example.", 60, "IN", "SOA", "ns.example. root.example. 1 2 3 4 5"))
+    (record,) = read_answer(response.to_wire(), question).authority
+    assert record == ("example", 6, 60, Soa("ns.example", 5))
