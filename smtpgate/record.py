@@ -1,7 +1,7 @@
 """The record: one transaction's whole story, and the reference under which it is found again."""
 
 import secrets
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 # Crockford's base 32: no I, L, O, U, so that a reference survives a telephone.
@@ -89,9 +89,9 @@ class Record:
     def story(self) -> dict[str, Any]:
         """The record as plain data (JSON types)."""
         story = {name: getattr(self, name) for name in _PLAIN}
-        story["rules"] = [asdict(entry) for entry in self.rules]
-        story["replies"] = [asdict(entry) for entry in self.replies]
-        story["relay"] = [asdict(entry) for entry in self.relay]
+        for name in ("rules", "replies", "relay"):
+            # Not asdict(): it copies all evidence, 300 µs a record.
+            story[name] = [{part: getattr(entry, part) for part in entry.__slots__} for entry in getattr(self, name)]
         return story
 
 

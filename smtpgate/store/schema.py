@@ -1,0 +1,48 @@
+"""The tables. alembic/versions/ brings a database to this shape; a test holds the two against each other."""
+
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, Table, Text
+
+metadata = MetaData()
+
+# What greylisting remembers. Times are seconds since 1970. passes: above zero once the triplet was let in.
+# expires: when the row is dead by the options of the rule that last touched it; only the deletion reads it.
+greylist = Table(
+    "greylist",
+    metadata,
+    Column("client", Text, primary_key=True),
+    Column("sender", Text, primary_key=True),
+    Column("recipient", Text, primary_key=True),
+    Column("first_seen", Double, nullable=False),
+    Column("last_seen", Double, nullable=False),
+    Column("passes", Integer, nullable=False),
+    Column("expires", Double, nullable=False),
+    Index("greylist_expires", "expires"),
+    sqlite_with_rowid=False,
+)
+
+# One transaction each. story: all of it, as JSON; the other columns are what is searched and counted.
+# SQLite fills in an omitted key only if its type is exactly INTEGER.
+record = Table(
+    "record",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("ref", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("helo", Text),
+    Column("sender", Text),
+    Column("outcome", Text, nullable=False),
+    Column("story", Text, nullable=False),
+    Index("record_ref", "ref"),
+    Index("record_at", "at"),
+)
+
+# Under which addresses a record is found: sender, recipients, the client's IP address; all lower case.
+record_address = Table(
+    "record_address",
+    metadata,
+    Column("record_id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("address", Text, primary_key=True),
+    Index("record_address_address", "address", "record_id"),
+    sqlite_with_rowid=False,
+)

@@ -1,0 +1,271 @@
+"""The store on SQLite: one writer thread a process, a bounded queue before it, and group commit.
+
+Rules it keeps:
+- The event loop never touches the database: it queues a request and awaits a future.
+- Everything queued goes into one BEGIN IMMEDIATE … COMMIT; nobody hears of success before the commit.
+- A request that fails is undone alone; the others of its group are committed.
+- All trouble is StoreError. After trouble the next request finds a fresh connection, and a database that was deleted
+  is created again: a mail server must heal without anybody's help.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from smtpgate.store import statements
+from smtpgate.store.greylist import Seen, StoreError, Triplet
+from smtpgate.store.migrate import upgrade
+from smtpgate.store.url import database_path
+
+log = logging.getLogger(__name__)
+
+# How much one transaction holds the write lock: other processes wait for it.
+_LARGEST_GROUP = 500
+_DELETED_AT_ONCE = 200
+
+
+class _Request(NamedTuple):
+    """work: called in the writer thread, inside the transaction. done: gets its result after the commit."""
+
+    work: Callable[[sqlite3.Connection], Any]
+    done: asyncio.Future[Any]
+
+
+class _Failed(NamedTuple):
+    error: Exception
+
+
+def open_store(url: str) -> "SqliteStore":
+    """The store that a URL names, sqlite:///relative/path or sqlite:////absolute/path. Raises ValueError.
+
+    Nothing is opened yet: threads do not survive a fork, so the writer thread starts with the first request.
+    """
+    return SqliteStore(database_path(url))
+
+
+class SqliteStore:
+    """The Store on one SQLite file, which other processes may use at the same time.
+
+    busy_timeout: seconds to wait for another process's transaction. queue_size: requests that may wait; one more is
+    refused at once.
+    """
+
+    def __init__(self, path: Path, *, busy_timeout: float = 5.0, queue_size: int = 10_000) -> None:
+        self._path = path
+        self._busy_timeout = busy_timeout
+        self._queue_size = queue_size
+        self._queue: SimpleQueue[_Request | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        # Only the writer thread touches these.
+        self._connection: sqlite3.Connection | None = None
+        self._connected_to: tuple[int, int] | None = None
+
+    async def greylist(self, triplet: Triplet, now: float, *, delay: float, window: float, lifetime: float) -> Seen:
+        """Note one attempt and tell what is known (Greylist)."""
+        # Who need not wait at all has passed.
+        passes = int(delay <= 0)
+        parameters = {
+            "client": _text(triplet.client),
+            "sender": _text(triplet.sender),
+            "recipient": _text(triplet.recipient),
+            "now": now,
+            "delay": delay,
+            "window": window,
+            "lifetime": lifetime,
+            "passes": passes,
+            "expires": now + (lifetime if passes else window),
+        }
+        row = await self._request(
+            lambda connection: statements.GREYLIST_UPSERT.run(connection, **parameters).fetchone()
+        )
+        return Seen(*row)
+
+    async def write_records(self, stories: Sequence[dict[str, Any]]) -> None:
+        """Write records, all or none (Store)."""
+        await self._request(lambda connection: _write(connection, stories))
+
+    async def delete_before(self, record_at: float, greylist_at: float) -> int:
+        """Delete what is old, a batch a transaction (Store)."""
+        deleted = 0
+        for delete, before in ((_delete_records, record_at), (_delete_expired, greylist_at)):
+            batch = _DELETED_AT_ONCE
+            while batch == _DELETED_AT_ONCE:
+                batch = await self._request(partial(delete, before=before))
+                deleted += batch
+        return deleted
+
+    async def close(self) -> None:
+        """Finish what was asked for and close the database."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._thread is not None:
+            self._queue.put(None)
+            await asyncio.to_thread(self._thread.join)
+
+    def _request(self, work: Callable[[sqlite3.Connection], Any]) -> asyncio.Future[Any]:
+        if self._closed:
+            raise StoreError("the store is closed")
+        if self._queue.qsize() >= self._queue_size:
+            raise StoreError(f"{self._queue_size} requests are waiting already")
+        done = asyncio.get_running_loop().create_future()
+        self._queue.put(_Request(work, done))
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve, name="store", daemon=True)
+            self._thread.start()
+        return done
+
+    def _serve(self) -> None:
+        """The writer thread: until the None that close() queues last."""
+        stopping = False
+        while not stopping:
+            group: list[_Request] = []
+            request = self._queue.get()
+            while request is not None:
+                group.append(request)
+                if len(group) == _LARGEST_GROUP or self._queue.empty():
+                    break
+                request = self._queue.get()
+            stopping = request is None
+            if group:
+                _deliver(group, self._commit(group))
+        self._disconnect()
+
+    def _commit(self, group: Sequence[_Request]) -> list[Any]:
+        """Do a group's work in one transaction; a result or a _Failed for each."""
+        try:
+            connection = self._connect()
+            connection.execute("BEGIN IMMEDIATE")
+            results = [_attempt(connection, request.work) for request in group]
+            connection.execute("COMMIT")
+        except Exception as trouble:
+            self._disconnect()
+            return [_Failed(self._trouble(trouble)) for _ in group]
+        for index, result in enumerate(results):
+            if isinstance(result, _Failed) and isinstance(result.error, sqlite3.Error):
+                self._disconnect()
+                results[index] = _Failed(self._trouble(result.error))
+        return results
+
+    def _connect(self) -> sqlite3.Connection:
+        """The connection to the file that is there now. Raises what sqlite3 and upgrade() raise."""
+        # SQLite would go on writing into a deleted or replaced file for ever.
+        if self._connection is not None and self._there() == self._connected_to:
+            return self._connection
+        self._disconnect()
+        done = upgrade(f"sqlite:///{self._path}", busy_timeout=self._busy_timeout)
+        log.info("database %s", done)
+        # mode=rw: never an empty file by accident.
+        connection = sqlite3.connect(
+            f"file:{quote(str(self._path))}?mode=rw", uri=True, timeout=self._busy_timeout, isolation_level=None
+        )
+        self._connection, self._connected_to = connection, self._there()
+        # A power failure may lose the last commits, never damage the file; the delivered mail does not hang on them.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        return connection
+
+    def _there(self) -> tuple[int, int] | None:
+        """Which file has the database's name now."""
+        try:
+            found = os.stat(self._path)
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except sqlite3.Error as trouble:
+                log.warning("closing %s: %s", self._path, trouble)
+
+    def _trouble(self, trouble: Exception) -> StoreError:
+        return trouble if isinstance(trouble, StoreError) else StoreError(f"{self._path}: {trouble}")
+
+
+def _attempt(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], Any]) -> Any:
+    """One request's result or _Failed, undone alone. Raises if SQLite undid the whole transaction."""
+    try:
+        return work(connection)
+    except Exception as error:
+        if not connection.in_transaction:
+            raise
+        return _Failed(error)
+
+
+@contextmanager
+def _undone_as_one(connection: sqlite3.Connection) -> Iterator[None]:
+    """Several statements of one request; a single one needs no savepoint, SQLite undoes it alone."""
+    connection.execute("SAVEPOINT request")
+    try:
+        yield
+    except Exception:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK TO request")
+            connection.execute("RELEASE request")
+        raise
+    connection.execute("RELEASE request")
+
+
+def _deliver(group: Sequence[_Request], results: Sequence[Any]) -> None:
+    try:
+        group[0].done.get_loop().call_soon_threadsafe(_resolve, group, results)
+    except RuntimeError:
+        pass  # the loop is closed: nobody waits any more
+
+
+def _resolve(group: Iterable[_Request], results: Iterable[Any]) -> None:
+    for request, result in zip(group, results, strict=True):
+        if request.done.done():
+            continue  # who asked was cancelled
+        if isinstance(result, _Failed):
+            request.done.set_exception(result.error)
+        else:
+            request.done.set_result(result)
+
+
+def _write(connection: sqlite3.Connection, stories: Iterable[dict[str, Any]]) -> None:
+    """Write stories by three statements, however many they are.
+
+    Around every statement the driver gives up the interpreter's lock and must wait for it again, up to 5 ms beside a
+    busy event loop: with statements for each record, a loaded server would write 200 records a second.
+    """
+    with _undone_as_one(connection):
+        next_id = statements.NEXT_RECORD_ID.run(connection).fetchone()[0]
+        records: list[tuple[Any, ...]] = []
+        addresses: list[tuple[int, str]] = []
+        for record_id, story in enumerate(stories, next_id):
+            columns = (_text(story[name]) for name in ("ref", "client", "helo", "sender", "outcome"))
+            records.append((record_id, story["at"], *columns, json.dumps(story, separators=(",", ":"), default=str)))
+            found_by = (story["client"], story["sender"], *story["recipients"])
+            addresses += {(record_id, _text(address).lower()) for address in found_by if address}
+        statements.INSERT_RECORDS.run(connection, rows=json.dumps(records))
+        statements.INSERT_ADDRESSES.run(connection, rows=json.dumps(addresses))
+
+
+def _delete_records(connection: sqlite3.Connection, before: float) -> int:
+    parameters = {"before": before, "most": _DELETED_AT_ONCE}
+    with _undone_as_one(connection):
+        statements.DELETE_OLD_ADDRESSES.run(connection, **parameters)
+        return statements.DELETE_OLD_RECORDS.run(connection, **parameters).rowcount
+
+
+def _delete_expired(connection: sqlite3.Connection, before: float) -> int:
+    return statements.DELETE_EXPIRED.run(connection, before=before, most=_DELETED_AT_ONCE).rowcount
+
+
+def _text(text: str | None) -> str:
+    """Text that can be stored: bytes that were no UTF-8 arrive as lone surrogates, which SQLite cannot take."""
+    return (text or "").encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,104 @@
+"""Every statement of the store, in SQLAlchemy Core, compiled once.
+
+Compiling is what makes SQLAlchemy slow beside the bare driver (318 µs against 13 µs an upsert); the text is fixed,
+so it is compiled when the module is loaded and only the parameters change. Parameters are named.
+"""
+
+import sqlite3
+from typing import Any
+
+from sqlalchemy import BindParameter, Column, bindparam, case, delete, func, insert, or_, select, tuple_
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql.expression import ClauseElement
+
+from smtpgate.store.schema import greylist, record, record_address
+
+
+class Statement:
+    """A statement as SQLite's driver takes it. Constants in it are parameters too, so they ride along."""
+
+    def __init__(self, statement: ClauseElement) -> None:
+        compiled = statement.compile(dialect=sqlite.dialect(paramstyle="named"))
+        self._text = str(compiled)
+        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
+
+    def run(self, connection: sqlite3.Connection, **parameters: Any) -> sqlite3.Cursor:
+        """Execute it, all parameters given by name."""
+        return connection.execute(self._text, self._constants | parameters)
+
+
+def _greylist_upsert() -> ClauseElement:
+    """Note one attempt: (client, sender, recipient, now, delay, window, lifetime, passes, expires) → (first, passes).
+
+    passes, expires: those of a triplet seen for the first time, or again after it was forgotten.
+    """
+    now: BindParameter[float] = bindparam("now")
+    delay: BindParameter[float] = bindparam("delay")
+    window: BindParameter[float] = bindparam("window")
+    lifetime: BindParameter[float] = bindparam("lifetime")
+    fresh = sqlite.insert(greylist).values(
+        client=bindparam("client"),
+        sender=bindparam("sender"),
+        recipient=bindparam("recipient"),
+        first_seen=now,
+        last_seen=now,
+        passes=bindparam("passes"),
+        expires=bindparam("expires"),
+    )
+    old, new = greylist.c, fresh.excluded
+    forgotten = case((old.passes > 0, now - old.last_seen >= lifetime), else_=now - old.first_seen >= window)
+    let_in = or_(old.passes > 0, now - old.first_seen >= delay)
+    return fresh.on_conflict_do_update(
+        index_elements=[old.client, old.sender, old.recipient],
+        set_={
+            "first_seen": case((forgotten, new.first_seen), else_=old.first_seen),
+            "last_seen": new.last_seen,
+            "passes": case((forgotten, new.passes), (let_in, old.passes + 1), else_=old.passes),
+            "expires": case((forgotten, new.expires), (let_in, now + lifetime), else_=old.first_seen + window),
+        },
+    ).returning(greylist.c.first_seen, greylist.c.passes)
+
+
+def _insert_rows(columns: list[Column[Any]]) -> ClauseElement:
+    """Insert many rows, given as one JSON text."""
+    row = func.json_each(bindparam("rows")).table_valued("value").c.value
+    values = [func.json_extract(row, f"$[{index}]") for index in range(len(columns))]
+    return insert(columns[0].table).from_select(columns, select(*values))
+
+
+_EXPIRED = (
+    select(greylist.c.client, greylist.c.sender, greylist.c.recipient)
+    .where(greylist.c.expires <= bindparam("before"))
+    .limit(bindparam("most"))
+)
+_OLD = (
+    select(record.c.id)
+    .where(record.c.at < bindparam("before"))
+    .order_by(record.c.at, record.c.id)
+    .limit(bindparam("most"))
+)
+
+GREYLIST_UPSERT = Statement(_greylist_upsert())
+DELETE_EXPIRED = Statement(
+    delete(greylist).where(tuple_(greylist.c.client, greylist.c.sender, greylist.c.recipient).in_(_EXPIRED))
+)
+NEXT_RECORD_ID = Statement(select(func.coalesce(func.max(record.c.id), 0) + 1))
+# rows: a JSON list of lists, each as long as the list of columns here.
+_RECORD_COLUMNS = [record.c[name] for name in ("id", "at", "ref", "client", "helo", "sender", "outcome", "story")]
+INSERT_RECORDS = Statement(_insert_rows(_RECORD_COLUMNS))
+INSERT_ADDRESSES = Statement(_insert_rows([record_address.c.record_id, record_address.c.address]))
+# Both (before, most); in this order, within one transaction.
+DELETE_OLD_ADDRESSES = Statement(delete(record_address).where(record_address.c.record_id.in_(_OLD)))
+DELETE_OLD_RECORDS = Statement(delete(record).where(record.c.id.in_(_OLD)))
+
+# (ref, most) and (address, most) → story, newest first. The id grows with time and is in the index of addresses.
+STORIES_BY_REFERENCE = Statement(
+    select(record.c.story).where(record.c.ref == bindparam("ref")).order_by(record.c.id.desc()).limit(bindparam("most"))
+)
+STORIES_BY_ADDRESS = Statement(
+    select(record.c.story)
+    .join(record_address, record_address.c.record_id == record.c.id)
+    .where(record_address.c.address == bindparam("address"))
+    .order_by(record_address.c.record_id.desc())
+    .limit(bindparam("most"))
+)
