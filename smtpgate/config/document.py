@@ -61,7 +61,8 @@ class Document:
         prefix = f"{named}: " if named else ""
         for key in table:
             if key not in names:
-                self.error((*path, key), f"{prefix}unknown option {quote(key)}", hint=nearest(key, names))
+                problem = f"{named}: unknown option {quote(key)}" if named else "unknown option"
+                self.error((*path, key), problem, hint=nearest(key, names))
         values = {}
         for field in fields:
             if field.name in table:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _LONGEST_QUOTE = 60
+_NEAR = 0.7  # below it, "did you mean" names words that nobody meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,5 +47,9 @@ def quote(value: Any) -> str:
 
 def nearest(word: Any, words: Sequence[str]) -> str:
     """The sentence that names the right word nearest to a wrong one, or nothing."""
-    found = difflib.get_close_matches(word[:_LONGEST_QUOTE], words, n=1) if isinstance(word, str) else []
+    if not isinstance(word, str):
+        return ""
+    word = word[:_LONGEST_QUOTE].lower()
+    twisted = [right for right in words if sorted(right) == sorted(word)]  # "dsn": too short to be near
+    found = twisted or difflib.get_close_matches(word, words, n=1, cutoff=_NEAR)
     return f'did you mean "{found[0]}"?' if found else ""

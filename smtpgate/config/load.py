@@ -41,6 +41,8 @@ def load_file(path: str, registry: Mapping[str, CheckSpec]) -> Settings:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         problem, hint = f"byte 0x{content[error.start]:02x} is not UTF-8", "save the file in UTF-8"
+    except ValueError:
+        problem = "it cannot be read: the name has a NUL in it"
     except OSError as error:
         problem = f"it cannot be read: {error.strerror}"
     raise ConfigErrors([ConfigError(path, line, "", problem, hint=hint)])
@@ -88,9 +90,9 @@ def _check_section_names(document: Document) -> None:
             continue
         owner = next((section for section, options in SECTIONS.items() if name in _names(options)), None)
         if isinstance(value, dict) or owner is None:
-            document.error((name,), f"unknown section {quote(name)}", hint=nearest(name, names))
+            document.error((name,), "unknown section", hint=nearest(name, names))
         else:
-            document.error((name,), f"{quote(name)} stands outside of its section", hint=f"put it under [{owner}]")
+            document.error((name,), "this option stands outside of its section", hint=f"put it under [{owner}]")
 
 
 def _section(document: Document, name: str, settings: type[T]) -> T | None:

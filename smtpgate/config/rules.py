@@ -61,9 +61,8 @@ class RuleReader:
         keys = {phase.key: phase for phase in Phase}
         for key in table:
             if key not in keys:
-                self._document.error(
-                    ("phases", key), f"unknown phase {quote(key)}", "one of " + ", ".join(keys), nearest(key, [*keys])
-                )
+                expected = "one of " + ", ".join(keys)
+                self._document.error(("phases", key), "unknown phase", expected, nearest(key, [*keys]))
         lists = {phase: self._list(phase, table.get(phase.key, [])) for phase in Phase}
         return {phase: [placed for placed in rules if placed] for phase, rules in lists.items()}
 
@@ -75,7 +74,8 @@ class RuleReader:
             return []
         placed = [self._rule(phase, (*path, index), rule) for index, rule in enumerate(rules)]
         self._check_order([rule for rule in placed if rule])
-        if phase is Phase.RCPT and None not in placed:
+        unread = [item for item, rule in zip(rules, placed, strict=True) if rule is None]
+        if phase is Phase.RCPT and not any(map(self._means_guard, unread)):
             self._check_guard(path, [rule for rule in placed if rule])
         return placed
 
@@ -139,6 +139,12 @@ class RuleReader:
         )
         return False
 
+    def _means_guard(self, item: Any) -> bool:
+        """Whether a rule that could not be read was probably meant to be a relay guard: one error is enough then."""
+        text = item.get("rule") if isinstance(item, dict) else item
+        guards = [name for name, spec in self._registry.items() if spec.guard]
+        return isinstance(text, str) and bool(nearest(text.partition(" ")[0], guards))
+
     def _check_order(self, rules: Sequence[Placed]) -> None:
         """Refuse rules behind one that always ends the list, and those that stand there twice."""
         end: Placed | None = None
@@ -171,6 +177,7 @@ class RuleReader:
             elif rule.spec.guard:
                 return
             elif rule.spec.terminal:
+                asleep = asleep or f"; {rule.text} in line {placed.line} lets everything in before any guard"
                 break
             elif rule.on_error == "permit":
                 problem = (
@@ -178,7 +185,7 @@ class RuleReader:
                 )
                 self._document.error(placed.path, problem, hint='use "skip", or put it behind the guard')
         self._document.error(
-            path, f"this list would make an open relay{asleep}", hint='add "reject_unauth_destination", enforced'
+            path, f"this list would make an open relay{asleep}", hint='it needs "reject_unauth_destination", enforced'
         )
 
 

@@ -1,0 +1,64 @@
+"""`smtpgate config check` and `smtpgate config show`, as the administrator runs them."""
+
+import argparse
+import shutil
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from smtpgate.cli import config
+
+SHIPPED = Path(__file__).parents[2] / "config.toml"
+
+
+@pytest.fixture(autouse=True)
+def _with_the_shipped_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(SHIPPED, "config.toml")
+
+
+def smtpgate(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    config.add_parser(parser.add_subparsers())
+    args = parser.parse_args(arguments)
+    status: int = args.run(args)
+    return status
+
+
+def test_check_of_a_right_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    assert smtpgate("config", "check") == 0
+    out, err = capsys.readouterr()
+    assert out == "config.toml is right: 17 rules in 6 phases, 8 in shadow mode\n"
+    assert err == ""
+
+
+def test_check_warns_and_is_content(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("other.toml").write_text(SHIPPED.read_text().replace('["example.org"]', "[]"))
+    assert smtpgate("config", "check", "--config", "other.toml") == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("other.toml is right: ")
+    assert err == "warning: other.toml:17: [server] relay_domains: empty: no mail is accepted\n"
+
+
+@pytest.mark.parametrize("action", ["check", "show"])
+def test_every_error_is_printed_and_the_status_is_1(action: str, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = SHIPPED.read_text().replace("reject_unauth_pipelining", "reject_unauth_pipeline").replace("5m", "5x")
+    Path("config.toml").write_text(wrong)
+    with pytest.raises(SystemExit) as exited:
+        smtpgate("config", action)
+    assert exited.value.code == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 2
+    assert err.splitlines()[1].endswith('did you mean "reject_unauth_pipelining"?')
+
+
+def test_show_prints_every_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert smtpgate("config", "show") == 0
+    shown = tomllib.loads(capsys.readouterr().out)
+    assert shown["relay"] == {"url": "maildir:var/mail", "connect_timeout": "10s", "timeout": "60s"}
+    assert shown["server"]["size_limit"] == "25MiB"
+    assert {"rule": "greylist", "delay": "5m", "window": "2d", "mode": "shadow"}.items() <= shown["phases"]["rcpt"][
+        -1
+    ].items()
