@@ -10,7 +10,6 @@ import socket
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import idna
 
@@ -209,9 +208,8 @@ def above_zero(parse: Callable[[Any], float]) -> Parser:
 
 def store_url(value: Any) -> str:
     """Where the store is: a URL of a database that we know."""
-    scheme = urlsplit(value).scheme if isinstance(value, str) else ""
-    if scheme.startswith("postgres"):
+    if isinstance(value, str) and value.startswith("postgres"):
         raise ValueError('"sqlite:///var/smtpgate.db"; PostgreSQL comes in a later version')
-    if not isinstance(value, str) or not re.fullmatch(r"sqlite:///[^?#\x00-\x1f]+", value):
+    if not isinstance(value, str) or not re.fullmatch(r"sqlite:///[^:?#\x00-\x1f][^?#\x00-\x1f]*", value):
         raise ValueError('a path to a file, such as "sqlite:///var/smtpgate.db"')
     return value
