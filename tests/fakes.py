@@ -1,11 +1,13 @@
-"""Fakes that several test directories share: a DNS whose zones the test writes, and a clock that the test moves."""
+"""Fakes that several test directories share: a clock that the test moves, a DNS and a downstream that it scripts."""
 
 import asyncio
 import ipaddress
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from smtpgate.dns.resolver import Answer, Mx, RecordType, Status
+from smtpgate.relay.downstream import Envelope, RelayReply
 
 Table = Mapping[str, Iterable[str | bytes]]
 
@@ -78,6 +80,88 @@ class FakeDns:
 
     def _exists(self, name: str) -> bool:
         return any(known == name or known.endswith("." + name) for known, _ in self.records)
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A message that FakeDownstream took."""
+
+    envelope: Envelope
+    recipients: tuple[str, ...]
+    content: bytes
+
+
+class FakeDownstream:
+    """A downstream in memory.
+
+    recipient: the answer to some addresses, a reply or an exception to raise; others get 250 2.1.5.
+    deliver: the answers to every message, one or (as with LMTP) several, or an exception to raise; default 250 2.0.0.
+    gate: deliver() waits until the test sets it; delivering is set when it is reached.
+    messages: what was taken. offered: every recipient that was put, in order. abandoned, closed: how often.
+    """
+
+    def __init__(
+        self,
+        *,
+        recipient: Mapping[str, RelayReply | Exception] | None = None,
+        deliver: Sequence[RelayReply | Exception] | Exception | None = None,
+        gate: asyncio.Event | None = None,
+    ) -> None:
+        self.recipient = dict(recipient or {})
+        self.deliver = [deliver] if isinstance(deliver, Exception) else deliver or [RelayReply(250, "2.0.0", "Ok")]
+        self.gate = gate
+        self.delivering = asyncio.Event()
+        self.messages: list[Delivered] = []
+        self.offered: list[str] = []
+        self.abandoned = 0
+        self.closed = 0
+
+    def begin(self, envelope: Envelope) -> "FakeDelivery":
+        return FakeDelivery(self, envelope)
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+class FakeDelivery:
+    """One transaction with FakeDownstream; using it after its end is an error."""
+
+    def __init__(self, downstream: FakeDownstream, envelope: Envelope) -> None:
+        self._downstream = downstream
+        self._envelope = envelope
+        self._accepted: list[str] = []
+        self._over = False
+
+    async def recipient(self, address: str) -> RelayReply:
+        assert not self._over
+        self._downstream.offered.append(address)
+        reply = _raised(self._downstream.recipient.get(address, RelayReply(250, "2.1.5", "Ok")))
+        if reply.is_positive:
+            self._accepted.append(address)
+        return reply
+
+    async def deliver(self, content: Sequence[bytes | memoryview]) -> list[RelayReply]:
+        assert not self._over
+        assert self._accepted
+        self._over = True
+        self._downstream.delivering.set()
+        if self._downstream.gate is not None:
+            await self._downstream.gate.wait()
+        replies = [_raised(answer) for answer in self._downstream.deliver]
+        if any(reply.is_positive for reply in replies):
+            message = Delivered(self._envelope, tuple(self._accepted), b"".join(content))
+            self._downstream.messages.append(message)
+        return replies
+
+    async def abandon(self) -> None:
+        self._over = True
+        self._downstream.abandoned += 1
+
+
+def _raised(answer: RelayReply | Exception) -> RelayReply:
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 def _name(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import cast
 from smtpgate.relay.downstream import DownstreamUnavailable, RelayReply
 from smtpgate.relay.replies import Nonsense, ReplyParser, WireReply
 from smtpgate.relay.url import DownstreamUrl
-from smtpgate.relay.wire import Piece, encoded
+from smtpgate.relay.wire import CHUNK, Piece, encoded
 
 # RFC 5321 §4.5.3.2: the server may take ten minutes after the final dot where other commands have one to five.
 FINAL_REPLY_FACTOR = 10
@@ -39,6 +39,8 @@ class Connection(asyncio.Protocol):
         self._owed = 1  # replies that must still come in; the greeting is the first
         self._paused = False
         self._waiter: asyncio.Future[None] | None = None
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._failure: DownstreamUnavailable | None = None
         self._transport: asyncio.Transport
 
@@ -84,8 +86,8 @@ class Connection(asyncio.Protocol):
                 while self._paused:
                     await self._something(self._timeout)
                 self._transport.write(chunk)
-                if len(chunk) > 65536:
-                    await asyncio.sleep(0)  # others may have a turn
+                if len(chunk) >= CHUNK:
+                    await asyncio.sleep(0)  # others have their turn
             self.send(b"", replies)
         except BaseException:
             # Half a message was sent: it must never be completed.
@@ -95,35 +97,57 @@ class Connection(asyncio.Protocol):
     def quit(self) -> None:
         """Say goodbye and close, without waiting for an answer."""
         if self._failure is None:
-            self._failure = ConnectionGone("closed by us")
             self._transport.write(b"QUIT\r\n")
             self._transport.close()
-            self._on_closed(self)
+            self._ended(ConnectionGone("closed by us"))
 
     def fail(self, reason: DownstreamUnavailable) -> None:
         """Close at once; whoever waits gets the reason."""
         if self._failure is None:
-            self._failure = reason
             self._transport.abort()
+            self._ended(reason)
             self._wake()
-            self._on_closed(self)
 
     async def _something(self, timeout: float) -> None:
         """Wait until a reply came in, writing may go on, or the connection failed, which is raised."""
         if self._failure is None:
             self._waiter = self._loop.create_future()
-            too_late = DownstreamUnavailable(f"downstream did not answer within {timeout:g} s")
-            timer = self._loop.call_later(timeout, self.fail, too_late)
+            self._watch(timeout)
             try:
                 await self._waiter
             except asyncio.CancelledError:
                 self.fail(DownstreamUnavailable("given up"))
                 raise
             finally:
-                timer.cancel()
                 self._waiter = None
         if self._failure is not None and not self._replies:
             raise self._failure
+
+    def _watch(self, timeout: float) -> None:
+        """Set the deadline. One timer is kept running over many replies: to start one for each costs more than all
+        else that is done here.
+        """
+        self._deadline = self._loop.time() + timeout
+        if self._timer is not None and self._timer.when() > self._deadline:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._deadline, self._look_at_clock)
+
+    def _look_at_clock(self) -> None:
+        self._timer = None
+        if self._waiter is None:
+            return
+        if self._loop.time() >= self._deadline:
+            self.fail(DownstreamUnavailable("downstream did not answer in time"))
+        else:
+            self._timer = self._loop.call_at(self._deadline, self._look_at_clock)
+
+    def _ended(self, reason: DownstreamUnavailable) -> None:
+        self._failure = reason
+        if self._timer is not None:
+            self._timer.cancel()
+        self._on_closed(self)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -47,7 +47,8 @@ class Delivery(Protocol):
     async def recipient(self, address: str) -> RelayReply:
         """Put one recipient to the downstream; the first call connects and sends MAIL.
 
-        A refused MAIL is the answer to every recipient. Raises DownstreamUnavailable.
+        A refused MAIL is the answer to every recipient. Raises DownstreamUnavailable, and ValueError for an address
+        that must never be sent (line ends, unquoted blanks or angle brackets).
         """
         ...
 
@@ -55,7 +56,8 @@ class Delivery(Protocol):
         """Hand over the message: the pieces joined, lines ended by CRLF, dots not yet stuffed.
 
         Returns one reply for all accepted recipients, or, with LMTP, one for each in their order.
-        Raises DownstreamUnavailable.
+        Raises DownstreamUnavailable, and ValueError for content with a bare CR, a bare LF or a NUL, of which nothing is
+        delivered. Whatever it raises, the connection is closed.
         """
         ...
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 
 Piece = bytes | memoryview
 
-# What is looked through at once, in bytes: large enough to be cheap, small enough not to hold up the event loop.
-CHUNK = 1 << 18
+# What is looked through at once, in bytes: small enough to be copied cheaply and not to hold up the event loop.
+CHUNK = 1 << 16
 # RFC 5321 §4.1.2: blanks and angle brackets stand only inside a quoted local part, control characters nowhere.
 _ADDRESS = re.compile(r'(?:[^\x00-\x20\x7f-\xa0<>"\\]++|"(?:[^\x00-\x1f\x7f-\x9f"\\]|\\[\x20-\x7e])*+")*+\Z')
-# These start with a literal byte, which re finds fastest: half of what bytes.count takes for the same.
+# These start with a literal byte, which re finds fast: for all three questions, less than bytes.count takes.
 _BARE_LF = re.compile(rb"\n(?<!\r\n)")
 _BARE_CR = re.compile(rb"\r(?!\n)")
 _BARE_CR_OR_DOT = re.compile(rb"\r(?!\n(?!\.))")
