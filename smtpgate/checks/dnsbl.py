@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from smtpgate.dns.resolver import Answer, Resolver
+from smtpgate.dns.resolver import Answer, Resolver, reverse_name
 from smtpgate.phases.context import Context
 from smtpgate.phases.facts import Transaction
 from smtpgate.phases.reply import Reply
@@ -110,7 +110,7 @@ async def reject_rbl_client(tx: Transaction, ctx: Context, options: RblOptions) 
     if any(client in network for network in _LOCAL):
         return DUNNO
     # RFC 5782 §2.1 (octets reversed) and §2.4 (nibbles reversed), as in the names of the reverse zones.
-    name = f"{client.reverse_pointer.removesuffix('.arpa').rpartition('.')[0]}.{listing.zone}"
+    name = f"{reverse_name(client).removesuffix('.arpa').rpartition('.')[0]}.{listing.zone}"
     answer = await ctx.dns.query(name, "A")
     evidence = _evidence(listing, answer)
     if not any(listing.counts(address) for address in answer.records):

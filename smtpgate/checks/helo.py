@@ -16,7 +16,7 @@ async def reject_invalid_helo_hostname(tx: Transaction, ctx: Context) -> Verdict
     """
     if tx.helo.startswith("["):
         return _literal(tx.helo)
-    if is_host_name(tx.helo.removesuffix(".")) or _is_address(tx.helo):
+    if _is_host(tx.helo.removesuffix(".")) or _is_address(tx.helo):
         return DUNNO
     return reject(Reply(501, "5.2", f"<{tx.helo[:256]}>: Helo command rejected: Invalid name"))
 
@@ -42,6 +42,11 @@ def _literal(name: str) -> Verdict:
         if ":" not in inside and _is_address(inside):
             return DUNNO
     return reject(Reply(501, "5.2", f"<{name[:256]}>: Helo command rejected: invalid ip address"))
+
+
+def _is_host(name: str) -> bool:
+    # RFC 1123 §2.1: digits and dots alone are no name.
+    return is_host_name(name) and not name.replace(".", "").isdigit()
 
 
 def _is_address(text: str) -> bool:

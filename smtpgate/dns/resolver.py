@@ -6,6 +6,7 @@ A question has one of four outcomes, and none of them is an exception: a check m
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from ipaddress import IPv6Address
 from typing import Any, Literal, NamedTuple, Protocol
 
 from smtpgate.values import IPAddress
@@ -80,4 +81,5 @@ class Resolver(Protocol):
 
 def reverse_name(address: IPAddress) -> str:
     """The name under in-addr.arpa or ip6.arpa that stands for an address (RFC 1035 §3.5, RFC 3596 §2.5)."""
-    return address.reverse_pointer
+    # int() drops the zone index of a link-local address, with which the standard library fails here.
+    return (IPv6Address(int(address)) if address.version == 6 else address).reverse_pointer

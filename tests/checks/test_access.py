@@ -1,0 +1,75 @@
+"""permit, reject, defer, permit_mynetworks, reject_unauth_destination."""
+
+import pytest
+
+from tests.checks.asking import ask, context, facts, short
+
+ANYONE = [{}, {"client": "2001:db8::1"}, {"sender": ""}, {"recipient": "postmaster"}]
+
+
+@pytest.mark.parametrize("who", ANYONE)
+async def test_permit(who: dict[str, str]) -> None:
+    assert short(await ask("permit", facts(**who), context())) == "permit"
+
+
+@pytest.mark.parametrize("who", ANYONE)
+async def test_reject(who: dict[str, str]) -> None:
+    verdict = await ask("reject", facts(**who), context())
+    assert str(verdict.reply) == "554 5.7.1 Access denied"
+
+
+@pytest.mark.parametrize("who", ANYONE)
+async def test_defer(who: dict[str, str]) -> None:
+    verdict = await ask("defer", facts(**who), context())
+    assert str(verdict.reply) == "450 4.3.2 Try again later"
+
+
+@pytest.mark.parametrize(
+    ("client", "mynetworks", "expected"),
+    [
+        ("192.0.2.1", (), "dunno"),
+        ("192.0.2.1", ("192.0.2.0/24",), "permit"),
+        ("192.0.2.1", ("198.51.100.0/24", "192.0.2.1/32"), "permit"),
+        ("192.0.3.0", ("192.0.2.0/24",), "dunno"),
+        ("127.0.0.1", ("127.0.0.0/8", "::1/128"), "permit"),
+        ("::1", ("127.0.0.0/8", "::1/128"), "permit"),
+        ("2001:db8:0:1::1", ("2001:db8::/64",), "dunno"),
+        ("2001:db8::ffff", ("2001:db8::/64",), "permit"),
+        ("0.0.0.1", ("::/0",), "dunno"),
+    ],
+)
+async def test_permit_mynetworks(client: str, mynetworks: tuple[str, ...], expected: str) -> None:
+    verdict = await ask("permit_mynetworks", facts(client=client), context(mynetworks=mynetworks))
+    assert short(verdict) == expected
+
+
+REFUSED = "reject 554 5.7.1"
+
+
+@pytest.mark.parametrize(
+    ("recipient", "expected"),
+    [
+        ("b@example.org", "dunno"),
+        ("b@EXAMPLE.ORG", "dunno"),
+        ("b@xn--bcher-kva.example", "dunno"),
+        ("postmaster", "dunno"),  # RFC 5321 §4.5.1
+        ("b@example.com", REFUSED),
+        ("b@sub.example.org", REFUSED),
+        ("b@notexample.org", REFUSED),
+        ("b@[192.0.2.1]", REFUSED),
+        ("b@[IPv6:2001:db8::1]", REFUSED),
+        # routes through us to somewhere else
+        ("b%example.com@example.org", REFUSED),
+        ("example.com!b@example.org", REFUSED),
+        ('"b@example.com"@example.org', REFUSED),
+    ],
+)
+async def test_reject_unauth_destination(recipient: str, expected: str) -> None:
+    ctx = context(relay_domains=("example.org", "xn--bcher-kva.example"))
+    verdict = await ask("reject_unauth_destination", facts(recipient=recipient), ctx)
+    assert short(verdict) == expected
+
+
+async def test_without_relay_domains_everything_is_refused() -> None:
+    verdict = await ask("reject_unauth_destination", facts(), context(relay_domains=()))
+    assert str(verdict.reply) == "554 5.7.1 <b@example.org>: Relay access denied"

@@ -1,0 +1,23 @@
+"""A greylist that remembers as long as the test lasts."""
+
+from smtpgate.store.greylist import Seen, StoreError, Triplet
+
+
+class FakeGreylist:
+    """The Greylist protocol over a dict. broken: it raises StoreError. rows: triplet to (first, last, passes)."""
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.broken = broken
+        self.rows: dict[Triplet, tuple[float, float, int]] = {}
+
+    async def greylist(self, triplet: Triplet, now: float, *, delay: float, window: float, lifetime: float) -> Seen:
+        if self.broken:
+            raise StoreError("locked")
+        first, last, passes = self.rows.get(triplet, (now, now, 0))
+        forgotten = now - last > lifetime if passes else now - first > window
+        if forgotten:
+            first, passes = now, 0
+        if passes or now - first >= delay:
+            passes += 1
+        self.rows[triplet] = (first, now, passes)
+        return Seen(first, passes)
