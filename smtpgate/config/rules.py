@@ -9,6 +9,7 @@ from typing import Any
 from smtpgate.config.document import Document, Field, written
 from smtpgate.config.errors import nearest, quote
 from smtpgate.config.lines import Path
+from smtpgate.config.postfix import RESTRICTIONS
 from smtpgate.config.toml import inline
 from smtpgate.phases.phase import FIRST_PHASE, KNOWN_IN, Input, Phase
 from smtpgate.phases.rule import CheckSpec, OnError, Rule, option
@@ -88,11 +89,19 @@ class RuleReader:
         name, *arguments = table["rule"].split()
         spec = self._registry.get(name)
         if spec is None:
-            hint = nearest(name, [*self._registry])
-            self._document.error(path, f"unknown rule {quote(name)}", hint=hint)
+            self._refuse_name(path, name, arguments)
             return None
         given = self._with_arguments(path, spec, arguments, table)
         return self._bind(phase, path, spec, given) if given is not None else None
+
+    def _refuse_name(self, path: Path, name: str, arguments: Sequence[str]) -> None:
+        if name == "warn_if_reject":
+            instead = inline({"rule": " ".join(arguments), "mode": "shadow"})
+            self._document.error(path, "warn_if_reject is called shadow mode here", instead)
+        elif name in RESTRICTIONS:
+            self._document.error(path, f"{name} is Postfix's, and not in this version")
+        else:
+            self._document.error(path, f"unknown rule {quote(name)}", hint=nearest(name, [*self._registry]))
 
     def _with_arguments(
         self, path: Path, spec: CheckSpec, arguments: Sequence[str], table: Mapping[str, Any]
