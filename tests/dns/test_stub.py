@@ -8,6 +8,7 @@ import pytest
 from smtpgate.dns import stub
 from smtpgate.dns.resolver import Mx, Status
 from smtpgate.dns.stub import StubResolver, system_nameservers
+from smtpgate.dns.wire import Response
 from tests.dns.name_server import name_server, reply, silent_socket, wire
 
 SOA = "example. 600 IN SOA ns.example. root.example. 1 2 3 4 120"
@@ -261,6 +262,26 @@ async def test_many_questions_at_once():
         resolver = StubResolver(["127.0.0.1"], 30, server.port)
         answers = await asyncio.gather(*(resolver.query(f"{number}.example", "A") for number in range(250)))
     assert [str(*answer.records) for answer in answers] == [f"10.0.0.{number}" for number in range(250)]
+
+
+async def test_questions_in_flight_are_bounded_and_the_others_wait(monkeypatch):
+    started, full, gate = [], asyncio.Event(), asyncio.Event()
+
+    async def held(server, port, name, kind):
+        started.append(name)
+        if len(started) == 256:
+            full.set()
+        await gate.wait()
+        return Response(name, 3)
+
+    monkeypatch.setattr(stub, "ask", held)
+    resolver = StubResolver(["127.0.0.1"], 60)
+    asking = [asyncio.create_task(resolver.query(f"{number}.example", "A")) for number in range(300)]
+    await full.wait()
+    assert len(started) == 256
+    gate.set()
+    assert {answer.status for answer in await asyncio.gather(*asking)} == {Status.NO_NAME}
+    assert len(started) == 300
 
 
 async def test_what_nobody_foresaw_is_a_temporary_failure(monkeypatch, caplog):

@@ -99,3 +99,36 @@ def test_soa():
     response.authority.append(dns.rrset.from_text("example.", 60, "IN", "SOA", "ns.example. root.example. 1 2 3 4 5"))
     (record,) = read_answer(response.to_wire(), question).authority
     assert record == ("example", 6, 60, Soa("ns.example", 5))
+
+
+def answer_with(kind, data):
+    question = write_question(b"\x12\x34", "d.example", kind)
+    record = b"\xc0\x0c" + bytes((0, CODES[kind], 0, 1, 0, 0, 0, 60)) + len(data).to_bytes(2, "big") + data
+    return b"\x12\x34\x80\0\0\1\0\1\0\0\0\0" + question[12:-11] + record, question
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("PTR", b"\1a\0x"),
+        ("PTR", b"\1a"),
+        ("PTR", b""),
+        ("PTR", b"\x40" + b"a" * 64 + b"\0"),
+        ("PTR", (b"\x3f" + b"a" * 63) * 4 + b"\0"),
+        ("MX", b"\0"),
+        ("MX", b"\0\1\1a\0x"),
+        ("TXT", b"\5a"),
+        ("A", b"\xc0\0\2"),
+        ("AAAA", b"\xc0\0\2\1"),
+        ("SOA", b"\1a\0\1b\0" + bytes(19)),
+    ],
+)
+def test_malformed_records_are_refused(kind, data):
+    with pytest.raises(FormatError):
+        read_answer(*answer_with(kind, data))
+
+
+def test_the_longest_name_is_read():
+    name = (b"\x3f" + b"a" * 63) * 3 + b"\x3d" + b"a" * 61 + b"\0"
+    (record,) = read_answer(*answer_with("PTR", name)).answer
+    assert len(record.value) == 253
