@@ -1,0 +1,32 @@
+"""`smtpgate db upgrade`: the database in this version's shape."""
+
+import argparse
+import sys
+
+from smtpgate.cli.settings import add_config_option, load_settings
+from smtpgate.store.greylist import StoreError
+from smtpgate.store.migrate import upgrade
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command and its options."""
+    parser = commands.add_parser("db", help="create or upgrade the database")
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    action = actions.add_parser("upgrade", help="create the database, or bring it to this version's tables")
+    add_config_option(action)
+    action.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Upgrade, and say what was done."""
+    try:
+        print(f"smtpgate: database {upgrade(store_url(args))}")
+    except StoreError as error:
+        print(f"smtpgate: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def store_url(args: argparse.Namespace) -> str:
+    """The store's URL in the configuration that --config names."""
+    return load_settings(args.config).store.url

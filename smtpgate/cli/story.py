@@ -1,0 +1,185 @@
+"""A record, told phase by phase to a person who does support."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+Story = dict[str, Any]
+
+_OUTCOMES = {
+    "accepted": "Accepted: the downstream has taken the message.",
+    "rejected": "Refused for good{by}. The sender's server will not try again, and tells its user.",
+    "deferred": "Refused for now{by}. A real mail server tries again by itself.",
+    "abandoned": "Not finished: the client left or gave up before there was a message.",
+}
+_PHASES = {"client": "CLIENT", "helo": "HELO", "mail": "MAIL", "rcpt": "RCPT", "data": "DATA", "end_of_data": "MESSAGE"}
+_PHASE_OF_COMMAND = {"HELO": "helo", "EHLO": "helo", "MAIL": "mail", "RCPT": "rcpt", "DATA": "data", "BDAT": "data"}
+_REFUSING = ("reject", "defer", "defer_if_permit")
+_MOST_EVIDENCE = 12
+_LONGEST_EVIDENCE = 300
+
+
+def tell(story: Story) -> str:
+    """The story as text, without anything that a terminal would obey: much in it was written by strangers."""
+    return "\n".join("".join(c if c.isprintable() else "?" for c in line).rstrip() for line in _lines(story))
+
+
+def _lines(story: Story) -> Iterator[str]:
+    yield f"Reference {story['ref']}   {_time(story['at'])}   {story['outcome']}, {_ms(story['ms'])}"
+    yield ""
+    yield _OUTCOMES[story["outcome"]].format(by=_decided_by(story["decided_by"]))
+    refusals = [reply["reply"] for reply in story["replies"] if not reply["reply"].startswith("2")]
+    if refusals and story["outcome"] in ("rejected", "deferred"):
+        yield f"The client was told: {refusals[-1]}"
+    told: list[int] = []
+    for phase, name in _PHASES.items():
+        body = list(_phase(story, phase, told))
+        fact = _fact(story, phase)
+        if body or fact:
+            yield ""
+            yield f"{name:8} {fact}"
+            yield from (f"  {line}" for line in body)
+    rest = [reply for index, reply in enumerate(story["replies"]) if index not in told]
+    if rest:
+        yield ""
+        yield "OTHER"
+        yield from (f"  {reply['command']}: answered {reply['reply']}" for reply in rest)
+    if story["omitted"]:
+        yield ""
+        yield f"{story['omitted']} more entries were left out: this client asked for too much."
+
+
+def _fact(story: Story, phase: str) -> str:
+    """What the client said that opened a phase."""
+    match phase:
+        case "client":
+            return f"{story['client']} connected to {story['listener']}"
+        case "helo":
+            return f"called itself {story['helo']}" if story["helo"] else ""
+        case "mail" if story["sender"] is not None:
+            return f"from {story['sender'] or '<> (a bounce or another notice)'}"
+        case "rcpt" if story["recipients"]:
+            return "to " + ", ".join(dict.fromkeys(story["recipients"]))
+        case "end_of_data" if story["size"] is not None:
+            return f"{story['size']} bytes"
+    return ""
+
+
+def _phase(story: Story, phase: str, told: list[int]) -> Iterator[str]:
+    """The rules of a phase, the downstream's answers and ours. told: the replies that were told, by index."""
+    rules = [rule for rule in story["rules"] if rule["phase"] == phase]
+    if phase != "rcpt":
+        for rule in rules:
+            yield from _rule(rule)
+    else:
+        for rule in rules:
+            if rule["recipient"] is None:
+                yield from _rule(rule)
+        for recipient in dict.fromkeys(story["recipients"]):
+            yield f"{recipient}:"
+            for rule in rules:
+                if rule["recipient"] == recipient:
+                    yield from (f"  {line}" for line in _rule(rule))
+            yield from (f"  {line}" for line in _answers(story, f"RCPT {recipient}", told))
+    if phase == "end_of_data":
+        yield from _answers(story, "end of data", told)
+    for index, reply in enumerate(story["replies"]):
+        verb = reply["command"].partition(" ")[0]
+        if index not in told and _PHASE_OF_COMMAND.get(verb) == phase:
+            told.append(index)
+            yield f"answered {reply['reply']}"
+
+
+def _answers(story: Story, command: str, told: list[int]) -> Iterator[str]:
+    for relayed in story["relay"]:
+        if relayed["command"] == command:
+            yield f"downstream: {relayed['reply']}   {_ms(relayed['ms'])}"
+    for index, reply in enumerate(story["replies"]):
+        if reply["command"] == command and index not in told:
+            told.append(index)
+            yield f"answered {reply['reply']}"
+
+
+def _rule(rule: Story) -> Iterator[str]:
+    yield f"{rule['verdict']:15} {rule['rule']}   {_ms(rule['ms'])}"
+    if rule["mode"] == "shadow":
+        yield f"    shadow: {_would_have(rule)}"
+    elif rule["reply"]:
+        yield f"    with {rule['reply']}"
+    if rule["error"]:
+        yield f"    failed: {rule['error']}"
+    seen = [line[:_LONGEST_EVIDENCE] for line in _evidence(rule["evidence"])]
+    yield from (f"    {line}" for line in seen[:_MOST_EVIDENCE])
+    if len(seen) > _MOST_EVIDENCE:
+        yield f"    and {len(seen) - _MOST_EVIDENCE} more; --json shows all"
+
+
+def _would_have(rule: Story) -> str:
+    match rule["verdict"]:
+        case "unfinished":
+            return "had not answered when the record was closed"
+        case "dunno":
+            return "would have changed nothing"
+        case "permit":
+            return "would have permitted"
+        case "defer_if_reject":
+            return f"would have turned a later refusal into {rule['reply']}"
+        case verdict if verdict in _REFUSING or rule["reply"]:
+            return f"would have refused with {rule['reply']}"
+    return "would have been passed over"
+
+
+def _evidence(evidence: Any) -> Iterator[str]:
+    """What a check saw, in short words; one line a DNS question."""
+    if isinstance(evidence, list):
+        for part in evidence:
+            yield from _evidence(part) if isinstance(part, (dict, list)) else [str(part)]
+        return
+    if not isinstance(evidence, dict):
+        return
+    facts = dict(evidence)
+    if {"question", "status"} <= facts.keys():
+        yield _dns_answer(facts)
+    for name, value in facts.items():
+        if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(part, dict) for part in value)):
+            yield from _evidence(value)
+        elif value not in (None, "", [], False):
+            yield f"{name.replace('_', ' ')}: {_value(name, value)}"
+
+
+def _dns_answer(facts: dict[str, Any]) -> str:
+    """Take one question's answer out of the facts."""
+    question, status = facts.pop("question"), facts.pop("status")
+    records, ttl, detail = facts.pop("records", ()), facts.pop("ttl", 0), facts.pop("detail", "")
+    if records:
+        return f"{question}: {', '.join(map(str, records))} (for {ttl} s)"
+    return f"{question}: {status}{f' ({detail})' if detail else ''}"
+
+
+def _value(name: str, value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if name == "first_seen":
+        return _time(value)
+    if name == "age":
+        return f"{value:g} s"
+    return "yes" if value is True else str(value)
+
+
+def _decided_by(by: str | None) -> str:
+    match by:
+        case None:
+            return ""
+        case "downstream":
+            return " by the downstream mail server"
+        case "smtpgate":
+            return " by smtpgate itself"
+    return f" by the rule {by}"
+
+
+def _time(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _ms(ms: float) -> str:
+    return f"{ms:.0f} ms" if ms >= 10 else f"{ms:.1f} ms"

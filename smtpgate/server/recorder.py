@@ -1,0 +1,194 @@
+"""The record's way into the store and the log, off the reply path.
+
+Rules it keeps:
+- Who hands over a record never waits and never fails.
+- While the store is away records wait in memory, within a bound; the oldest are dropped first.
+- A stalled log does not hold up the store, nor the other way round.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from smtpgate.record import Record
+from smtpgate.server.transaction_log import TransactionLog
+from smtpgate.store.greylist import StoreError
+from smtpgate.store.store import Store
+
+log = logging.getLogger(__name__)
+
+_Story = dict[str, Any]
+# Beside a busy event loop a write takes tens of milliseconds, for one record as for hundreds.
+_LARGEST_BATCH = 500
+_LOG_BACKLOG = 2000
+_REPORT_EVERY = 60.0
+
+
+class Recorder:
+    """Takes finished records, writes them in batches, and deletes old ones.
+
+    write_line: takes the log's lines, several joined by line ends; called in another thread. clock: wall time in
+    seconds since 1970. keep: seconds that a record is kept. backlog: how much may wait, counted in entries (rules,
+    replies, answers, recipients), of which a usual record has about twenty. linger: seconds that a record waits for
+    company. retry_after: seconds before the first, second … repetition of a failed write; the last one stays.
+    delete_every: seconds between deletions.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        write_line: Callable[[str], None],
+        clock: Callable[[], float],
+        keep: float,
+        *,
+        backlog: int = 200_000,
+        linger: float = 0.05,
+        retry_after: Sequence[float] = (1, 2, 5, 10, 30),
+        delete_every: float = 3600.0,
+    ) -> None:
+        self._store = store
+        self._log = TransactionLog(write_line, _LOG_BACKLOG)
+        self._clock = clock
+        self._keep = keep
+        self._backlog = _Backlog(backlog)
+        self._linger = linger
+        self._retry_after = retry_after
+        self._delete_every = delete_every
+        self._wake = asyncio.Event()
+        self._closing = asyncio.Event()
+        self._flush_planned = False
+        self._reported = float("-inf")
+        self._writing: asyncio.Task[None] | None = None
+        self._deleting: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start writing and deleting."""
+        self._log.start()
+        self._writing = asyncio.create_task(self._write())
+        self._deleting = asyncio.create_task(self._delete())
+
+    def put(self, record: Record) -> None:
+        """Take a finished record. Never blocks, never raises."""
+        try:
+            story = record.story()
+            self._backlog.append(story)
+            self._log.put(story)
+            if not self._flush_planned:
+                asyncio.get_running_loop().call_later(self._linger, self._flush)
+                self._flush_planned = True
+        except Exception:
+            log.exception("record %s cannot be kept", record.ref)
+
+    async def close(self, timeout: float) -> None:
+        """Write what waits and stop, within so many seconds."""
+        assert self._writing is not None and self._deleting is not None
+        deadline = asyncio.get_running_loop().time() + timeout
+        self._deleting.cancel()
+        self._closing.set()
+        self._flush()
+        _, late = await asyncio.wait([self._writing], timeout=timeout)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(self._writing, self._deleting, return_exceptions=True)
+        if self._backlog:
+            log.error("%d records are lost: the store could not take them before the stop", len(self._backlog))
+        await asyncio.to_thread(self._log.close, max(0.0, deadline - asyncio.get_running_loop().time()))
+
+    def _flush(self) -> None:
+        self._flush_planned = False
+        self._log.flush()
+        self._wake.set()
+
+    async def _write(self) -> None:
+        """Write batch after batch until close(); then once more what waits, as long as the store takes it."""
+        failures = 0
+        while self._backlog or not self._closing.is_set():
+            await self._wake.wait()
+            batch = self._backlog.take(_LARGEST_BATCH)
+            try:
+                if batch:
+                    await self._store.write_records(batch)
+                failures = 0
+            except StoreError as trouble:
+                self._backlog.put_back(batch)
+                self._report(trouble)
+                if self._closing.is_set():
+                    return
+                await self._pause(self._retry_after[min(failures, len(self._retry_after) - 1)])
+                failures += 1
+            except Exception:
+                log.exception("%d records cannot be written", len(batch))
+            except asyncio.CancelledError:
+                self._backlog.put_back(batch)
+                raise
+            if not self._backlog and not self._closing.is_set():
+                self._wake.clear()
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._closing.wait(), seconds)
+        except TimeoutError:
+            pass
+
+    async def _delete(self) -> None:
+        while True:
+            now = self._clock()
+            try:
+                await self._store.delete_before(record_at=now - self._keep, greylist_at=now)
+            except StoreError as trouble:
+                log.warning("old records cannot be deleted now: %s", trouble)
+            except Exception:
+                log.exception("old records cannot be deleted")
+            await asyncio.sleep(self._delete_every)
+
+    def _report(self, trouble: StoreError) -> None:
+        """Tell the administrator, at most once a minute."""
+        if self._clock() - self._reported < _REPORT_EVERY:
+            return
+        self._reported = self._clock()
+        log.warning(
+            "the store cannot take records now: %s; %d wait, %d were dropped",
+            trouble,
+            len(self._backlog),
+            self._backlog.dropped,
+        )
+
+
+class _Backlog:
+    """Stories that wait, oldest first, bounded by the entries in them: what a record holds is up to its client."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._entries = 0
+        self._stories: deque[_Story] = deque()
+        self.dropped = 0
+
+    def __len__(self) -> int:
+        return len(self._stories)
+
+    def append(self, story: _Story) -> None:
+        self._stories.append(story)
+        self._entries += _entries(story)
+        self._drop()
+
+    def take(self, most: int) -> list[_Story]:
+        taken = [self._stories.popleft() for _ in range(min(most, len(self._stories)))]
+        self._entries -= sum(map(_entries, taken))
+        return taken
+
+    def put_back(self, stories: Iterable[_Story]) -> None:
+        stories = list(stories)
+        self._stories.extendleft(reversed(stories))
+        self._entries += sum(map(_entries, stories))
+        self._drop()
+
+    def _drop(self) -> None:
+        while self._entries > self._most and len(self._stories) > 1:
+            self._entries -= _entries(self._stories.popleft())
+            self.dropped += 1
+
+
+def _entries(story: _Story) -> int:
+    return 1 + len(story["rules"]) + len(story["replies"]) + len(story["relay"]) + len(story["recipients"])
