@@ -54,7 +54,9 @@ class Answer:
     @property
     def evidence(self) -> Mapping[str, Any]:
         """The answer as plain data for the record."""
-        seen: dict[str, Any] = {"question": f"{self.name} {self.kind}", "status": self.status.value}
+        # A client may have us ask for anything, and the record must stay small and storable.
+        name = self.name[:255].encode("ascii", "backslashreplace").decode("ascii")
+        seen: dict[str, Any] = {"question": f"{name} {self.kind}", "status": self.status.value}
         if self.records:
             seen["records"] = [_plain(record) for record in self.records[:8]]
             seen["ttl"] = self.ttl
