@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from smtpgate.config.settings import Settings
 from smtpgate.dns.cache import CachingResolver
-from smtpgate.dns.dnspython import DnspythonResolver
+from smtpgate.dns.stub import StubResolver
 from smtpgate.phases.context import Context
 from smtpgate.phases.engine import Engine
 from smtpgate.relay.open import open_downstream
@@ -49,7 +49,7 @@ class Worker:
             timeout=settings.relay.timeout,
         )
         context = Context(
-            dns=CachingResolver(DnspythonResolver(settings.dns.nameservers, settings.dns.timeout)),
+            dns=CachingResolver(StubResolver(_nameservers(settings), settings.dns.timeout)),
             greylist=store,
             clock=time.time,
             hostname=settings.server.hostname,

@@ -188,6 +188,8 @@ class Connection(SMTP):
 
     async def close_with(self, command: str, reply: Reply) -> None:
         """Say why and end the session."""
+        if not reply.is_positive:
+            self.reception.gives_up(reply)
         self.answer(command, reply)
         await self.flush()
         raise Closed
@@ -238,6 +240,7 @@ class Connection(SMTP):
         if self.transport.is_closing():  # it does not even read our last words
             self.transport.abort()
             return
+        self.reception.gives_up(reply)
         self.answer(command, reply)
         self._writer.write(b"".join(self._replies))
         self.transport.close()

@@ -123,6 +123,10 @@ class Reception:
         work = self._hand_over(delivery, message, tx, self._record)
         return await asyncio.shield(self._services.run(work))
 
+    def gives_up(self, reply: Reply) -> None:
+        """The server ends the session, whatever it was about."""
+        self._refused(reply, "smtpgate")
+
     def refuse_message(self, reply: Reply, size: int) -> Reply:
         """The content could not be taken in: too large, no room."""
         self._record.size = size

@@ -1,0 +1,161 @@
+"""The whole dialog on a real loopback socket, with a fake DNS, greylist and downstream behind it."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from smtpgate.checks.registry import REGISTRY
+from smtpgate.config.load import load
+from smtpgate.phases.context import Context
+from smtpgate.phases.engine import Engine, Limits
+from smtpgate.record import Record
+from smtpgate.smtp.dialog import Dialog
+from smtpgate.smtp.services import DialogLimits, Services
+from tests.fake_store import FakeGreylist
+from tests.fakes import Clock, FakeDns, FakeDownstream
+
+# A test that waits for something that never comes must end by itself.
+PATIENCE = 10.0
+
+PLAIN = """
+[phases]
+rcpt = ["permit_mynetworks", "reject_unauth_destination"]
+"""
+_BASE = """
+[[listener]]
+address = "127.0.0.1:2525"
+[relay]
+url = "smtp://127.0.0.1:10025"
+[server]
+hostname = "mx.example.org"
+relay_domains = ["example.org"]
+"""
+
+
+@dataclass
+class Gate:
+    """A running server and what stands behind it."""
+
+    port: int
+    services: Services
+    downstream: FakeDownstream
+    dns: FakeDns
+    clock: Clock
+    records: list[Record] = field(default_factory=list)
+
+    @contextlib.asynccontextmanager
+    async def client(self, *, local: str = "127.0.0.1") -> AsyncIterator["Client"]:
+        """A connected client; its banner is not read yet."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(local, 0))
+        client = Client(reader, writer)
+        try:
+            yield client
+        finally:
+            await client.close()
+
+    async def settled(self) -> list[Record]:
+        """The records of all sessions, when every session has ended."""
+        async with asyncio.timeout(PATIENCE):
+            for connection in list(self.services.connections):
+                await connection.ended.wait()
+            await self.services.drain()
+        return self.records
+
+
+class Client:
+    """A client that sends what it is told and waits for replies."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    async def over(cls, sock: socket.socket) -> "Client":
+        """A client on a socket that is connected already."""
+        sock.setblocking(False)
+        return cls(*await asyncio.open_connection(sock=sock))
+
+    async def line(self) -> str:
+        """One line with its line end; "" when the server closed."""
+        async with asyncio.timeout(PATIENCE):
+            return (await self.reader.readline()).decode()
+
+    async def send(self, *lines: str | bytes) -> None:
+        """Send lines in one piece; text gets CRLF, bytes go out as they are."""
+        data = b"".join(line if isinstance(line, bytes) else line.encode() + b"\r\n" for line in lines)
+        self.writer.write(data)
+        async with asyncio.timeout(PATIENCE):
+            await self.writer.drain()
+
+    async def reply(self) -> str:
+        """One reply, its lines joined by LF; "" when the server closed."""
+        lines: list[str] = []
+        while True:
+            line = await self.line()
+            lines.append(line.removesuffix("\r\n"))
+            if line[3:4] != "-":
+                return "\n".join(lines)
+
+    async def ask(self, *lines: str | bytes) -> str:
+        """Send, and wait for one reply."""
+        await self.send(*lines)
+        return await self.reply()
+
+    async def greet(self) -> str:
+        """The banner, and EHLO's reply."""
+        await self.reply()
+        return await self.ask("EHLO client.example.net")
+
+    async def deliver(self, sender: str, recipients: Sequence[str], content: bytes) -> list[str]:
+        """One transaction; the replies to MAIL, each RCPT, DATA and the final dot, as far as it got."""
+        replies = [await self.ask(f"MAIL FROM:<{sender}>")]
+        replies += [await self.ask(f"RCPT TO:<{recipient}>") for recipient in recipients]
+        replies.append(await self.ask("DATA"))
+        if replies[-1].startswith("354"):
+            replies.append(await self.ask(content + b".\r\n"))
+        return replies
+
+    async def close(self) -> None:
+        self.writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self.writer.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    config: str = PLAIN,
+    *,
+    dns: FakeDns | None = None,
+    downstream: FakeDownstream | None = None,
+    greylist: Any = None,
+    limits: DialogLimits | None = None,
+    engine_limits: Limits | None = None,
+) -> AsyncIterator[Gate]:
+    """Serve on a free loopback port. config: TOML; [server] keys may stand at its start, sections behind."""
+    settings = load(_BASE + config, REGISTRY)
+    clock = Clock()
+    dns = dns or FakeDns()
+    context = Context(
+        dns=dns,
+        greylist=greylist or FakeGreylist(),
+        clock=clock,
+        hostname=settings.server.hostname,
+        mynetworks=settings.server.mynetworks,
+        relay_domains=settings.server.relay_domains,
+    )
+    engine = Engine(settings.phases, context, delay_reject=settings.server.delay_reject, limits=engine_limits)
+    records: list[Record] = []
+    downstream = downstream or FakeDownstream()
+    services = Services(settings.server.hostname, engine, downstream, records.append, clock, limits or DialogLimits())
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Dialog(services, "test", loop=loop), "127.0.0.1", 0)
+    gate = Gate(server.sockets[0].getsockname()[1], services, downstream, dns, clock, records)
+    try:
+        yield gate
+    finally:
+        server.close()
+        for connection in list(services.connections):
+            connection.abort()
+        await gate.settled()

@@ -1,0 +1,106 @@
+"""Plays the transcripts in tests/dialogs/ against a real listener.
+
+A transcript begins with TOML between two lines of "+++" (the rules; [dns] for the zone; [downstream.recipient],
+[downstream.deliver] for what the downstream answers; [expect] messages = how many it got). Then:
+
+  C: a command; several in a row go out in one piece
+  C! bytes as they are, with \\r \\n \\0 \\xNN, without a line end
+  S: what the server answers, line by line; * stands for anything, REF for a reference
+  S| the server closes
+"""
+
+import codecs
+import re
+import socket
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smtpgate.relay.downstream import DownstreamUnavailable, RelayReply
+from smtpgate.smtp.services import DialogLimits
+from tests.fakes import FakeDns, FakeDownstream
+from tests.harness import PLAIN, Client, serving
+
+DIALOGS = sorted((Path(__file__).parent.parent / "dialogs").glob("*.txt"))
+_ESCAPED = {"*": ".*", "REF": "[0-9A-HJKMNP-TV-Z]{8}"}
+
+
+def test_there_are_dialogs() -> None:
+    assert len(DIALOGS) > 15
+
+
+@pytest.mark.parametrize("path", DIALOGS, ids=lambda path: path.stem)
+async def test_dialog(path: Path) -> None:
+    _, head, script = path.read_text().split("+++\n", 2)
+    setup = tomllib.loads(head)
+    downstream = _downstream(setup.pop("downstream", {}))
+    limits = DialogLimits(**setup.pop("limits", {}))
+    dns = FakeDns(**setup.pop("dns", {}))
+    expected = setup.pop("expect", {})
+    config = head[: head.index("[phases]")] + _phases(head) if "phases" in setup else head.split("[")[0] + PLAIN
+    async with serving(config, dns=dns, downstream=downstream, limits=limits) as gate:
+        steps = script.splitlines()
+        early = _bytes(steps.pop(0)) if not steps[0].startswith("S") else b""
+        client = await _connect(gate.port, early)
+        try:
+            await _play(steps, client)
+        finally:
+            await client.close()
+        await gate.settled()
+        assert not gate.services.connections
+        if "messages" in expected:
+            assert len(downstream.messages) == expected["messages"]
+
+
+async def _connect(port: int, early: bytes) -> Client:
+    """A client whose first bytes are in the server's socket before the server knows of the connection."""
+    sock = socket.create_connection(("127.0.0.1", port))
+    sock.sendall(early)
+    return await Client.over(sock)
+
+
+async def _play(steps: list[str], client: Client) -> None:
+    pending = b""
+    for number, step in enumerate(steps, 1):
+        if step.startswith("C"):
+            pending += _bytes(step)
+            continue
+        if pending:
+            await client.send(pending)
+            pending = b""
+        line = await client.line()
+        where = f"line {number}: {step!r}, got {line!r}"
+        if step == "S|":
+            assert line == "", where
+        else:
+            assert re.fullmatch(_pattern(step.removeprefix("S: ")), line.removesuffix("\r\n")), where
+
+
+def _bytes(step: str) -> bytes:
+    if step.startswith("C!"):
+        return codecs.escape_decode(step[2:].strip(" ").encode())[0]  # type: ignore[attr-defined,no-any-return]
+    return step[3:].encode() + b"\r\n"
+
+
+def _pattern(text: str) -> str:
+    return "".join(_ESCAPED.get(part, re.escape(part)) for part in re.split(r"(\*|REF)", text))
+
+
+def _phases(head: str) -> str:
+    """The [phases] section alone: the others are the transcript's own."""
+    return re.split(r"^\[(?!phases)", head[head.index("[phases]") :], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def _downstream(setup: dict[str, Any]) -> FakeDownstream:
+    recipients = {address: _answer(text) for address, text in setup.get("recipient", {}).items()}
+    deliver = [_answer(setup["deliver"]["reply"])] if "deliver" in setup else None
+    return FakeDownstream(recipient=recipients, deliver=deliver)
+
+
+def _answer(text: str) -> Any:
+    if text == "unavailable":
+        return DownstreamUnavailable("connection refused")
+    code, enhanced, words = text.split(" ", 2)
+    return RelayReply(int(code), enhanced, words)
