@@ -99,7 +99,7 @@ def host_name(value: Any) -> str:
 
 def domain(value: Any) -> str:
     """A mail domain as lower-case A-labels; labels in other scripts are converted (RFC 5891)."""
-    if isinstance(value, str) and not value.isascii() and len(value) <= 253:
+    if isinstance(value, str) and not value.isascii():
         try:
             value = idna.encode(value, uts46=True).decode()
         except UnicodeError:

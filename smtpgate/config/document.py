@@ -36,7 +36,6 @@ class Document:
         if isinstance(table, dict):
             return table
         self.error((name,), "not a section", f"[{name}], once")
-        self.data[name] = {}  # said once
         return {}
 
     def line(self, path: Path) -> int | None:

@@ -170,6 +170,13 @@ def test_a_rule_needs_its_input(phase: Phase, delay_reject: bool, wanted: Input,
             load(text, registry)
 
 
+@pytest.mark.parametrize("rule", ['{ rule = "permit", mode = "shadow" }', '"permit_mynetworks"',
+                                  '{ rule = "permit_mynetworks", mode = "shadow", on_error = "permit" }'])  # fmt: skip
+def test_what_may_stand_before_the_relay_guard(rule: str) -> None:
+    settings = load(minimal(phases=f'rcpt = [{rule}, "reject_unauth_destination"]'), REGISTRY)
+    assert [listed.spec.guard for listed in rules(settings, Phase.RCPT)] == [False, True]
+
+
 @pytest.mark.parametrize(
     ("server", "warnings"),
     [
