@@ -5,7 +5,10 @@ import sys
 from collections.abc import Sequence
 
 from smtpgate import __version__
-from smtpgate.cli import config, db, serve, why
+from smtpgate.cli import config as config
+from smtpgate.cli import db as db
+from smtpgate.cli import serve as serve
+from smtpgate.cli import why as why
 
 
 def main(argv: Sequence[str] | None = None) -> int:

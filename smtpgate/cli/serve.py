@@ -64,6 +64,12 @@ def _summary(settings: Settings) -> str:
     )
 
 
+def _own_name() -> str:
+    """How this program was called, so that it can be called again."""
+    name = sys.argv[0]
+    return f"{sys.executable} -m smtpgate" if name.endswith("__main__.py") else name
+
+
 def _examples(settings: Settings, config: str) -> str:
     listener = settings.listeners[0]
     domain = min(settings.server.relay_domains, default="example.org")
@@ -77,5 +83,5 @@ Try it, in another terminal:
   accepted      swaks --server {where} --from me@example.com --to you@{domain}
   the same      {python.format(host=listener.host, port=listener.port, to=f"you@{domain}")}
   refused       swaks --server {where} --from me@example.com --to you@elsewhere.example
-  and why       {sys.argv[0]} why --config {config} REF    (REF stands in the refusal; an address works too)
+  and why       {_own_name()} why --config {config} REF    (REF stands in the refusal; an address works too)
 Ctrl-C ends it."""

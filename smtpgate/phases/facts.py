@@ -27,8 +27,8 @@ class Address:
     """A mailbox of the envelope (RFC 5321 §4.1.2).
 
     text: as the client wrote it, without brackets and source route; "" for the null sender.
-    local: the local part, unquoted. domain: lower case, internationalised labels as A-labels; "[192.0.2.1]" for a literal; "" for the bare
-    recipient "postmaster".
+    local: the local part, unquoted. domain: lower case, internationalised labels as A-labels; "[192.0.2.1]" for a
+    literal; "" for the bare recipient "postmaster".
     """
 
     text: str

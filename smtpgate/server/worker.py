@@ -119,6 +119,11 @@ class Worker:
         await services.drain()
 
 
+def _nameservers(settings: Settings) -> list[str] | None:
+    servers = settings.dns.nameservers
+    return [server.host for server in servers] or None
+
+
 def _limits(settings: Settings) -> DialogLimits:
     server = settings.server
     return DialogLimits(

@@ -13,7 +13,7 @@ import contextlib
 import ipaddress
 import logging
 from collections.abc import Awaitable, Callable
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from aiosmtpd.smtp import SMTP
 
@@ -231,20 +231,20 @@ class Connection(SMTP):
     def abort(self) -> None:
         """Cut the connection off."""
         if self.transport is not None:
-            self.transport.abort()
+            cast(asyncio.Transport, self.transport).abort()
 
     def _hang_up(self, command: str, reply: Reply) -> None:
         """End the session from outside its handler, which waits for the client and ends with the connection."""
         if self.transport is None:
             return
         if self.transport.is_closing():  # it does not even read our last words
-            self.transport.abort()
+            self.abort()
             return
         self.reception.gives_up(reply)
         self.answer(command, reply)
         self._writer.write(b"".join(self._replies))
         self.transport.close()
-        self._timeout_handle = self.loop.call_later(_LAST_WORDS, self._timeout_cb)
+        self._timeout_handle = self.loop.call_later(min(_LAST_WORDS, self._timeout_duration), self._timeout_cb)
 
 
 def _peer(transport: asyncio.BaseTransport | None) -> tuple[IPAddress, int]:

@@ -222,7 +222,7 @@ async def test_a_client_that_never_reads_is_ended() -> None:
 
 async def _talk_for_ever(client: Client) -> None:
     while True:
-        await client.send("NOOP")
+        await client.send(b"NOOP\r\n" * 5000)
 
 
 async def test_the_message_goes_out_as_it_came_in() -> None:
