@@ -43,19 +43,22 @@ class MaildirDelivery:
     """One message on its way into the Maildir."""
 
     def __init__(self, envelope: Envelope, store: "Callable[[Sequence[Piece]], Awaitable[Path]]") -> None:
+        self._envelope = envelope
         self._store = store
-        # RFC 5321 §4.4: final delivery notes the sender on top.
-        self._added = [f"Return-Path: <{checked_address(envelope.sender)}>\r\n".encode()]
+        self._recipients: list[str] = []
 
     async def recipient(self, address: str) -> RelayReply:
         """Every recipient is welcome; each is noted in the message."""
-        self._added.append(f"Delivered-To: {checked_address(address)}\r\n".encode())
+        self._recipients.append(checked_address(address))
         return _RECIPIENT_OK
 
     async def deliver(self, content: Sequence[Piece]) -> list[RelayReply]:
         """Write the message, safely on disk when this returns. Raises DownstreamUnavailable."""
+        # RFC 5321 §4.4: final delivery notes the sender on top.
+        added = f"Return-Path: <{checked_address(self._envelope.sender)}>\r\n"
+        added += "".join(f"Delivered-To: {recipient}\r\n" for recipient in self._recipients)
         try:
-            stored = await self._store([*self._added, *content])
+            stored = await self._store([added.encode(), *content])
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 return [_DISK_FULL]
@@ -81,10 +84,12 @@ def _store(maildir: Path, content: Sequence[Piece]) -> Path:
         finally:
             os.close(descriptor)
         unfinished.rename(finished)
+        _sync_directory(finished.parent)
     except BaseException:
+        # It will be refused, and comes again.
         unfinished.unlink(missing_ok=True)
+        finished.unlink(missing_ok=True)
         raise
-    _sync_directory(finished.parent)
     return finished
 
 

@@ -1,0 +1,332 @@
+"""The SMTP and LMTP client against a scripted downstream."""
+
+import asyncio
+import hashlib
+
+import pytest
+import uvloop
+from scripted import CLOSE, HANG, offering, scripted
+
+from smtpgate.relay.downstream import DownstreamUnavailable, Envelope, RelayReply
+from smtpgate.relay.pool import PoolLimits
+from smtpgate.relay.smtp import SmtpDownstream
+from smtpgate.relay.url import parse_url
+from smtpgate.relay.wire import Unsendable
+
+ENVELOPE = Envelope("a@example.org")
+CONTENT = [b"Subject: x\r\n", memoryview(b"\r\n.hello\r\n..\r\nend")]
+ON_THE_WIRE = b"Subject: x\r\n\r\n..hello\r\n...\r\nend\r\n"
+OK = RelayReply(250, "2.1.5", "Recipient ok")
+QUEUED = RelayReply(250, "2.0.0", "Queued as 1")
+
+
+def downstream_of(server, **limits) -> SmtpDownstream:
+    limits = {"connect_timeout": 5.0, "timeout": 5.0, **limits}
+    return SmtpDownstream(parse_url(server.url), hostname="mx.example.net", limits=PoolLimits(**limits))
+
+
+async def send(downstream, envelope=ENVELOPE, content=CONTENT, recipients=("b@example.com",)) -> list[RelayReply]:
+    delivery = downstream.begin(envelope)
+    for recipient in recipients:
+        assert (await delivery.recipient(recipient)).is_positive
+    return await delivery.deliver(content)
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "lmtp", "lmtp+unix"])
+async def test_a_message_arrives(scheme, tmp_path):
+    async with scripted(scheme=scheme, path=tmp_path / "lmtp") as server:
+        downstream = downstream_of(server)
+        assert await send(downstream) == [QUEUED]
+        await downstream.close()
+        await server.gone[0].wait()
+    assert server.commands == [
+        b"EHLO mx.example.net\r\n" if scheme == "smtp" else b"LHLO mx.example.net\r\n",
+        b"MAIL FROM:<a@example.org>\r\n",
+        b"RCPT TO:<b@example.com>\r\n",
+        b"DATA\r\n",
+        b"QUIT\r\n",
+    ]
+    assert server.contents == [ON_THE_WIRE]
+
+
+@pytest.mark.parametrize(
+    ("envelope", "offered", "expected"),
+    [
+        (Envelope(""), (), b"MAIL FROM:<>"),
+        (Envelope("a@b.c", size=42), ("SIZE 100",), b"MAIL FROM:<a@b.c> SIZE=42"),
+        (Envelope("a@b.c", size=42), ("size",), b"MAIL FROM:<a@b.c> SIZE=42"),
+        (Envelope("a@b.c", size=42), (), b"MAIL FROM:<a@b.c>"),
+        (Envelope("a@b.c"), ("SIZE",), b"MAIL FROM:<a@b.c>"),
+        (Envelope("a@b.c", eight_bit=True), ("8BITMIME",), b"MAIL FROM:<a@b.c> BODY=8BITMIME"),
+        (Envelope("a@b.c", eight_bit=True), (), b"MAIL FROM:<a@b.c>"),
+        (Envelope("a@b.c"), ("8BITMIME", "SMTPUTF8"), b"MAIL FROM:<a@b.c>"),
+        (Envelope("é@b.c", smtputf8=True), ("SMTPUTF8",), "MAIL FROM:<é@b.c> SMTPUTF8".encode()),
+        (Envelope("a@b.c", smtputf8=True), (), b"MAIL FROM:<a@b.c>"),
+    ],
+)
+async def test_mail_says_what_the_downstream_offered_to_hear(envelope, offered, expected):
+    async with scripted({"EHLO": offering(*offered)}) as server:
+        assert await send(downstream_of(server), envelope) == [QUEUED]
+    assert server.commands[1] == expected + b"\r\n"
+
+
+@pytest.mark.parametrize("offered", [(), ("PIPELINING",)])
+async def test_mail_and_the_first_rcpt_go_together_only_where_that_is_offered(offered):
+    async with scripted({"EHLO": offering(*offered), "MAIL": HANG}) as server:
+        task = asyncio.create_task(downstream_of(server).begin(ENVELOPE).recipient("b@example.com"))
+        await server.reached.wait()
+        # Whatever was written together with MAIL lies in the server's buffer by now: both are one segment.
+        waiting = bytes(server.readers[0]._buffer)
+        task.cancel()
+    assert waiting == (b"RCPT TO:<b@example.com>\r\n" if offered else b"")
+
+
+@pytest.mark.parametrize(
+    ("sender", "recipient", "smtputf8", "refused"),
+    [
+        ("a@b.c", "é@x.y", True, True),
+        ("é@b.c", "a@x.y", True, True),
+        ("a@b.c", "é@x.y", False, True),
+        ("a@b.c", "a@x.y", True, False),
+    ],
+)
+async def test_an_address_that_needs_smtputf8(sender, recipient, smtputf8, refused):
+    async with scripted({"EHLO": offering("PIPELINING")}) as server:
+        delivery = downstream_of(server).begin(Envelope(sender, smtputf8=smtputf8))
+        reply = await delivery.recipient(recipient)
+        assert (reply.code, reply.enhanced) == ((550, "5.6.7") if refused else (250, "2.1.5"))
+        # Another recipient of the same message may be taken.
+        assert (await delivery.recipient("plain@x.y")).is_positive is sender.isascii()
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("envelope", "content", "expected"),
+    [
+        (Envelope("a@b.c", eight_bit=True), b"Subject: x\r\n\r\n\xe9\r\n", (554, "5.6.3")),
+        (Envelope("a@b.c", eight_bit=True), b"Subject: x\r\n\r\nx\r\n", (250, "2.0.0")),
+        (Envelope("a@b.c"), b"Subject: x\r\n\r\n\xe9\r\n", (250, "2.0.0")),
+        (Envelope("a@b.c", smtputf8=True), b"Subject: \xc3\xa9\r\n\r\nx\r\n", (554, "5.6.9")),
+        (Envelope("a@b.c", smtputf8=True), b"Subject: x\r\n\r\n\xc3\xa9\r\n", (250, "2.0.0")),
+    ],
+)
+async def test_content_that_the_downstream_cannot_take(envelope, content, expected):
+    async with scripted({"EHLO": offering()}) as server:
+        downstream = downstream_of(server)
+        for pieces in ([content], [content[:13], memoryview(content)[13:]]):
+            [reply] = await send(downstream, envelope, pieces)
+            assert (reply.code, reply.enhanced) == expected
+        assert server.connections == 1  # after RSET, the connection is as good as new
+    assert server.verbs().count("DATA") == (2 if expected[0] == 250 else 0)
+
+
+@pytest.mark.parametrize("offered", [(), ("PIPELINING",)])
+@pytest.mark.parametrize("code", [450, 550])
+async def test_a_refused_mail_is_the_answer_to_every_recipient(code, offered):
+    script = {"EHLO": offering(*offered), "MAIL": b"%d x.y\r\n" % code, "RCPT": b"503 no MAIL\r\n"}
+    async with scripted(script) as server:
+        delivery = downstream_of(server).begin(ENVELOPE)
+        for address in ("b@example.com", "c@example.com"):
+            assert await delivery.recipient(address) == RelayReply(code, None, "x.y")
+        await delivery.abandon()
+        assert server.verbs().count("MAIL") == 1
+
+
+async def test_each_recipient_gets_its_own_answer():
+    script = {
+        "RCPT": [b"550 5.1.1 Unknown\r\n", b"250 2.1.5 Recipient ok\r\n", b"450-4.2.0 Come\r\n450 4.2.0 later\r\n"]
+    }
+    async with scripted(script) as server:
+        delivery = downstream_of(server).begin(ENVELOPE)
+        assert await delivery.recipient("b@x") == RelayReply(550, "5.1.1", "Unknown")
+        assert await delivery.recipient("c@x") == OK
+        assert await delivery.recipient("d@x") == RelayReply(450, "4.2.0", "Come later")
+        assert await delivery.deliver(CONTENT) == [QUEUED]
+
+
+@pytest.mark.parametrize("verb", ["DATA", "dot"])
+@pytest.mark.parametrize("code", [452, 554])
+async def test_a_refused_message(verb, code):
+    async with scripted(
+        {verb: [b"%d 5.3.0 No\r\n" % code, {"DATA": b"354 Go\r\n"}.get(verb, b"250 Ok\r\n")]}
+    ) as server:
+        downstream = downstream_of(server)
+        [reply] = await send(downstream)
+        assert reply.code == code
+        [reply] = await send(downstream)
+        assert reply.is_positive
+        assert server.connections == 1
+
+
+NONSENSE = [b"SSH-2.0\r\n", b"2 Ok\r\n", b"250-a\r\n550 b\r\n", b"x" * 5000, b"\0\r\n", b"354 What?\r\n"]
+
+
+@pytest.mark.parametrize("offered", [(), ("PIPELINING",)])
+@pytest.mark.parametrize("verb", ["greeting", "EHLO", "MAIL", "RCPT", "DATA", "dot"])
+@pytest.mark.parametrize("answer", [CLOSE, b"421 4.3.2 Shutting down\r\n", *NONSENSE])
+async def test_a_downstream_that_fails(verb, answer, offered):
+    if verb == "DATA" and answer == b"354 What?\r\n":
+        answer = b"250 What?\r\n"
+    async with scripted({"EHLO": offering(*offered), verb: answer}) as server:
+        downstream = downstream_of(server)
+        with pytest.raises(DownstreamUnavailable):
+            await send(downstream)
+        await server.gone[0].wait()  # it was closed
+        assert server.connections == 1
+        assert not downstream._pool._open
+        assert not downstream._pool._idle
+
+
+@pytest.mark.parametrize("verb", ["greeting", "EHLO", "MAIL", "RCPT", "DATA", "dot"])
+async def test_a_downstream_that_hangs(verb):
+    async with scripted({verb: HANG}) as server:
+        downstream = downstream_of(server, connect_timeout=0.05, timeout=0.01)
+        with pytest.raises(DownstreamUnavailable):
+            await send(downstream)
+        assert server.reached.is_set()
+        assert not downstream._pool._open
+
+
+@pytest.mark.parametrize("verb", ["greeting", "EHLO", "MAIL", "RCPT", "DATA", "dot", "RSET"])
+async def test_a_cancelled_caller_leaves_a_closed_connection(verb):
+    async with scripted({verb: HANG}) as server:
+        downstream = downstream_of(server)
+        delivery = downstream.begin(ENVELOPE)
+
+        async def work() -> None:
+            await delivery.recipient("b@example.com")
+            await (delivery.abandon() if verb == "RSET" else delivery.deliver(CONTENT))
+
+        task = asyncio.create_task(work())
+        await server.reached.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await delivery.abandon()
+        assert not downstream._pool._open
+        assert not downstream._pool._idle
+
+
+@pytest.mark.parametrize("greeting", [b"554 No service\r\n", b"421 Busy\r\n", b"250 Odd\r\n"])
+async def test_a_greeting_that_is_none(greeting):
+    async with scripted({"greeting": greeting}) as server:
+        with pytest.raises(DownstreamUnavailable, match=greeting[:3].decode()):
+            await send(downstream_of(server))
+
+
+async def test_an_old_server_knows_only_helo():
+    async with scripted({"EHLO": b"502 What?\r\n"}) as server:
+        assert await send(downstream_of(server), Envelope("a@b.c", eight_bit=True, size=9)) == [QUEUED]
+    assert server.commands[1:3] == [b"HELO mx.example.net\r\n", b"MAIL FROM:<a@b.c>\r\n"]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "script"),
+    [
+        ("smtp", {"EHLO": b"450 Later\r\n"}),
+        ("smtp", {"EHLO": b"502 What?\r\n", "HELO": b"502 What?\r\n"}),
+        ("lmtp", {"LHLO": b"502 What?\r\n"}),
+    ],
+)
+async def test_no_way_to_greet(scheme, script):
+    async with scripted(script, scheme=scheme) as server:
+        with pytest.raises(DownstreamUnavailable):
+            await send(downstream_of(server))
+        await server.gone[0].wait()
+    assert "MAIL" not in server.verbs()
+
+
+@pytest.mark.parametrize("url", ["smtp://127.0.0.1:1", "lmtp+unix:/nonexistent/socket", "smtp://[::1]:1"])
+async def test_nobody_listens(url):
+    downstream = SmtpDownstream(parse_url(url), hostname="mx.example.net")
+    with pytest.raises(DownstreamUnavailable, match="cannot connect"):
+        await downstream.begin(ENVELOPE).recipient("b@x")
+
+
+async def test_lmtp_answers_for_each_accepted_recipient_in_order():
+    script = {
+        "RCPT": [OK_LINE := b"250 2.1.5 Ok\r\n", b"550 5.1.1 Unknown\r\n", OK_LINE],
+        "dot": b"250 2.0.0 Saved\r\n452 4.2.2 Full\r\n",
+    }
+    async with scripted(script, scheme="lmtp") as server:
+        downstream = downstream_of(server)
+        delivery = downstream.begin(ENVELOPE)
+        assert [(await delivery.recipient(address)).code for address in "abc"] == [250, 550, 250]
+        assert [str(reply) for reply in await delivery.deliver(CONTENT)] == ["250 2.0.0 Saved", "452 4.2.2 Full"]
+        assert len(downstream._pool._idle) == 1
+
+
+async def test_lmtp_lost_after_some_answers_keeps_them():
+    async with scripted({"dot": b"250 2.0.0 Saved\r\n421 4.3.0 Out\r\n"}, scheme="lmtp") as server:
+        downstream = downstream_of(server)
+        replies = await send(downstream, recipients=("a@x", "b@x", "c@x"))
+        assert [(reply.code, reply.enhanced) for reply in replies] == [(250, "2.0.0"), (451, "4.4.2"), (451, "4.4.2")]
+        assert not downstream._pool._open
+
+
+async def test_lmtp_refused_data_is_the_answer_for_every_recipient():
+    async with scripted({"DATA": b"451 4.3.0 No\r\n"}, scheme="lmtp") as server:
+        assert [reply.code for reply in await send(downstream_of(server), recipients=("a@x", "b@x"))] == [451, 451]
+
+
+async def test_large_content_reaches_a_slow_reader_whole():
+    content = b"".join(b".%d " % number + b"x" * 60 + b"\r\n" for number in range(100_000))
+    async with scripted() as server:
+        assert await send(downstream_of(server), content=[b"Subject: x\r\n\r\n", content]) == [QUEUED]
+    received = server.contents[0].replace(b"\r\n..", b"\r\n.")
+    assert hashlib.sha256(received).digest() == hashlib.sha256(b"Subject: x\r\n\r\n" + content).digest()
+
+
+async def test_content_is_taken_no_faster_than_the_downstream_reads():
+    taken = 0
+
+    class Watched(list):
+        def __iter__(self):
+            nonlocal taken
+            for piece in super().__iter__():
+                taken += len(piece)
+                yield piece
+
+    line = b"x" * 70 + b"\r\n"
+    async with scripted(read_content=False) as server:
+        delivery = downstream_of(server, timeout=0.1).begin(ENVELOPE)
+        await delivery.recipient("b@x")
+        with pytest.raises(DownstreamUnavailable):
+            await delivery.deliver(Watched([line * 900] * 3000))
+    # The kernel's buffers on both sides, the listener's own limit, one chunk: but not all of the 190 MB.
+    assert taken < 80_000_000
+
+
+@pytest.mark.parametrize("content", [b"a\nb\r\n", b"a\rb\r\n", b"a\0\r\n", b"a\r\n\r", b"a\n.\nMAIL FROM:<x@y>\r\n"])
+async def test_dangerous_content_is_not_delivered(content):
+    async with scripted() as server:
+        downstream = downstream_of(server)
+        with pytest.raises(Unsendable):
+            await send(downstream, content=[b"x\r\n" * 100_000, content])
+        await server.gone[0].wait()
+        assert server.contents == []
+        assert not downstream._pool._open
+
+
+@pytest.mark.parametrize("address", ["a@b>\r\nDATA\r\n", "a b@c", "<a@b>"])
+async def test_dangerous_addresses_are_not_sent(address):
+    async with scripted() as server:
+        downstream = downstream_of(server)
+        with pytest.raises(Unsendable):
+            await downstream.begin(ENVELOPE).recipient(address)
+        with pytest.raises(Unsendable):
+            await downstream.begin(Envelope(address)).recipient("b@x")
+    assert b"MAIL" not in b"".join(server.commands)
+
+
+def test_it_runs_on_uvloop_too():
+    async def run() -> list[RelayReply]:
+        async with scripted() as server:
+            downstream = downstream_of(server)
+            replies = await send(downstream) + await send(downstream)
+            await downstream.close()
+            await server.gone[0].wait()
+        assert server.connections == 1
+        return replies
+
+    assert uvloop.run(run()) == [QUEUED, QUEUED]
