@@ -1,0 +1,59 @@
+"""The greylist's one SQL statement against the same in plain Python, over random histories."""
+
+import asyncio
+import itertools
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smtpgate.store.greylist import Seen, Triplet
+from smtpgate.store.sqlite import open_store
+
+seconds = st.integers(0, 50).map(float)
+TRIPLETS = st.tuples(st.sampled_from("ab"), st.sampled_from(["", "x@y"]), st.sampled_from(["r@s", "ü@s", "\udcff@s"]))
+# Each step: how much later, which triplet, and whether dead rows are deleted first.
+STEPS = st.lists(st.tuples(seconds, TRIPLETS, st.booleans()), max_size=30)
+
+
+class Model:
+    """What Greylist promises."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, ...], tuple[float, float, int]] = {}
+
+    def greylist(self, key, now, *, delay, window, lifetime) -> Seen:
+        first, last, passes = self.rows.get(key, (now, now, -1))
+        age, limit = (now - last, lifetime) if passes > 0 else (now - first, window)
+        if passes < 0 or age >= limit:
+            first, passes = now, int(delay <= 0)
+        elif passes or now - first >= delay:
+            passes += 1
+        self.rows[key] = (first, now, passes)
+        return Seen(first, passes)
+
+
+def test_statement_and_model_agree(tmp_path):
+    examples = itertools.count()
+    with asyncio.Runner() as runner:
+        store = open_store(f"sqlite:///{tmp_path}/smtpgate.db")
+
+        @settings(deadline=None, max_examples=150)
+        @given(delay=seconds, window=seconds, lifetime=seconds, steps=STEPS)
+        def agree(delay, window, lifetime, steps):
+            example, model, now = next(examples), Model(), 0.0
+            options = {"delay": delay, "window": window, "lifetime": lifetime}
+
+            async def run():
+                nonlocal now
+                for later, (client, sender, recipient), delete in steps:
+                    now += later
+                    if delete:
+                        await store.delete_before(record_at=0.0, greylist_at=now)
+                    triplet = Triplet(f"{example} {client}", sender, recipient)
+                    expected = model.greylist(triplet, now, **options)
+                    assert await store.greylist(triplet, now, **options) == expected
+
+            runner.run(run())
+
+        agree()
+        runner.run(store.close())

@@ -1,0 +1,103 @@
+"""`upgrade` and the migrations behind it."""
+
+import sqlite3
+import threading
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine
+
+from smtpgate.store.greylist import StoreError
+from smtpgate.store.migrate import upgrade
+from smtpgate.store.schema import metadata
+from smtpgate.store.url import database_path
+
+
+def tables(path):
+    with sqlite3.connect(path) as connection:
+        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    connection.close()
+    return names
+
+
+def test_the_migrations_lead_to_the_schema(tmp_path):
+    upgrade(f"sqlite:///{tmp_path}/smtpgate.db")
+    engine = create_engine(f"sqlite:///{tmp_path}/smtpgate.db")
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
+
+
+def test_creates_directory_and_database_then_has_nothing_to_do(tmp_path):
+    path = tmp_path / "new" / "50%" / "smtpgate.db"
+    assert upgrade(f"sqlite:///{path}") == f"{path} created (0001)"
+    assert upgrade(f"sqlite:///{path}") == f"{path} is already up to date (0001)"
+    assert tables(path) == {*metadata.tables, "alembic_version"}
+
+
+def test_the_database_is_not_for_everybody(tmp_path):
+    upgrade(f"sqlite:///{tmp_path}/smtpgate.db")
+    assert (tmp_path / "smtpgate.db").stat().st_mode & 0o007 == 0
+
+
+def test_several_may_create_it_at_once(tmp_path):
+    done = []
+    threads = [threading.Thread(target=lambda: done.append(upgrade(f"sqlite:///{tmp_path}/x.db"))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted("created" in what for what in done) == [False, False, False, True]
+
+
+def test_leftovers_of_a_deleted_database_are_removed(tmp_path):
+    for name in ("smtpgate.db-wal", "smtpgate.db-shm", "smtpgate.db-journal"):
+        (tmp_path / name).write_bytes(b"of another database")
+    upgrade(f"sqlite:///{tmp_path}/smtpgate.db")
+    assert "record" in tables(tmp_path / "smtpgate.db")
+    assert not (tmp_path / "smtpgate.db-journal").exists()
+
+
+def test_a_database_of_a_later_version_is_left_alone(tmp_path):
+    url = f"sqlite:///{tmp_path}/smtpgate.db"
+    upgrade(url)
+    with sqlite3.connect(tmp_path / "smtpgate.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    with pytest.raises(StoreError, match="another version"):
+        upgrade(url)
+
+
+@pytest.mark.parametrize("name", ["file/smtpgate.db", "directory", "garbage"])
+def test_trouble_is_store_error_and_names_the_path(tmp_path, name):
+    (tmp_path / "file").touch()
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "garbage").write_bytes(b"no database " * 1000)
+    with pytest.raises(StoreError, match=str(tmp_path / name)):
+        upgrade(f"sqlite:///{tmp_path / name}")
+
+
+def test_a_locked_database_is_waited_for_and_then_given_up(tmp_path):
+    url = f"sqlite:///{tmp_path}/smtpgate.db"
+    upgrade(url)
+    other = sqlite3.connect(tmp_path / "smtpgate.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StoreError, match="locked"):
+        upgrade(url, busy_timeout=0.01)
+    other.close()
+
+
+def test_a_relative_url_stays_where_it_was_first_resolved(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = database_path("sqlite:///var/smtpgate.db")
+    monkeypatch.chdir("/")
+    assert path == tmp_path / "var" / "smtpgate.db"
+
+
+@pytest.mark.parametrize(
+    "url", ["", "sqlite://", "sqlite:///", "sqlite:///:memory:", "postgresql://db/smtpgate", "x.db"]
+)
+def test_a_url_without_a_file_is_refused(url):
+    with pytest.raises(ValueError, match="a path to a file"):
+        database_path(url)

@@ -1,0 +1,329 @@
+"""The store on SQLite: durable, shared, and never more than a StoreError away from working again."""
+
+import asyncio
+import json
+import os
+import shutil
+import sqlite3
+import sys
+import threading
+
+import pytest
+
+from smtpgate.record import Record
+from smtpgate.store.greylist import Seen, StoreError, Triplet
+from smtpgate.store.lookup import by_address, by_reference
+from smtpgate.store.migrate import upgrade
+from smtpgate.store.sqlite import SqliteStore, open_store
+
+ALICE = Triplet("192.0.2.0/24", "alice@example.com", "bob@example.org")
+OPTIONS = {"delay": 300.0, "window": 172_800.0, "lifetime": 3_024_000.0}
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "var" / "smtpgate.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+async def store(path):
+    store = SqliteStore(path, busy_timeout=0.01)
+    yield store
+    await store.close()
+
+
+def story(ref="7QK2M9XA", at=1000.0, **facts):
+    record = Record(at, facts.pop("client", "192.0.2.7"), "127.0.0.1:25", ref=ref)
+    for name, value in facts.items():
+        setattr(record, name, value)
+    return record.story()
+
+
+def held(store):
+    """Hold the writer thread inside a request; returns when it is there, and the event that lets it go on."""
+    there, go_on = threading.Event(), threading.Event()
+
+    def hold(connection):
+        there.set()
+        assert go_on.wait(10)
+
+    request = store._request(hold)
+    assert there.wait(10)
+    return request, go_on
+
+
+async def begun(*coroutines):
+    """Tasks that have run as far as their first wait: their requests are queued, in this order."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    await asyncio.sleep(0)
+    return tasks
+
+
+def rows(path, query):
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+async def test_greylist_survives_a_restart(path):
+    first = open_store(f"sqlite:///{path}")
+    assert await first.greylist(ALICE, 1000.0, **OPTIONS) == Seen(1000.0, 0)
+    await first.close()
+    second = open_store(f"sqlite:///{path}")
+    assert await second.greylist(ALICE, 1300.0, **OPTIONS) == Seen(1000.0, 1)
+    await second.close()
+
+
+async def test_a_record_is_found_by_everything_that_names_it(store, path):
+    written = story(sender="Alice@Example.COM", recipients=["bob@example.org", "Carol@example.org"])
+    await store.write_records([written, story("00000000", client="2001:db8::1")])
+    assert by_reference(path, "7QK2M9XA", 10) == [written]
+    for address in ("alice@example.com", "BOB@example.org", "carol@example.org", "192.0.2.7"):
+        assert by_address(path, address, 10) == [written]
+    assert by_address(path, "dave@example.org", 10) == []
+
+
+async def test_the_newest_come_first_within_the_limit(store, path):
+    await store.write_records([story(f"0000000{n}", at=n) for n in range(5)])
+    await store.write_records([story("00000005", at=5)])
+    assert [found["ref"] for found in by_address(path, "192.0.2.7", 3)] == ["00000005", "00000004", "00000003"]
+
+
+@pytest.mark.parametrize(
+    "text", ["\udcff\udcfe@example.com", "ünï@example.com", "a\0b@example.com", '"\\"@x', "€" * 300]
+)
+async def test_whatever_a_client_writes_can_be_stored(store, path, text):
+    await store.write_records([story(sender=text, helo=text, recipients=[text])])
+    assert by_reference(path, "7QK2M9XA", 1)[0]["sender"] == text
+    await store.greylist(Triplet("192.0.2.0/24", text, text), 1.0, **OPTIONS)
+    assert (await store.greylist(Triplet("192.0.2.0/24", text, text), 301.0, **OPTIONS)).passes == 1
+
+
+async def test_evidence_that_is_no_json_does_not_stop_the_others(store, path):
+    odd = story("00000000") | {"rules": [{"evidence": {"nan": float("nan"), "object": object()}}]}
+    await store.write_records([odd, story()])
+    assert len(by_address(path, "192.0.2.7", 10)) == 2
+
+
+async def test_what_is_old_is_deleted_in_batches(store, path):
+    await store.write_records([story("0000000A", at=n, recipients=["bob@example.org"]) for n in range(450)])
+    await store.write_records([story("0000000B", at=450.0)])
+    await asyncio.gather(*(store.greylist(Triplet(str(n), "", ""), 0.0, **OPTIONS) for n in range(300)))
+    await store.greylist(ALICE, 1.0, **OPTIONS)
+    assert await store.delete_before(record_at=450.0, greylist_at=OPTIONS["window"]) == 450 + 300
+    assert rows(path, "SELECT ref FROM record") == [("0000000B",)]
+    assert rows(path, "SELECT count(*) FROM record_address") == [(1,)]
+    assert rows(path, "SELECT client FROM greylist") == [(ALICE.client,)]
+
+
+async def test_all_that_waits_goes_into_one_commit(store, path, monkeypatch):
+    groups, commit = [], store._commit
+    monkeypatch.setattr(store, "_commit", lambda group: groups.append(len(group)) or commit(group))
+    hold, go_on = held(store)
+    greylisting = (store.greylist(ALICE, float(n), **OPTIONS) for n in range(20))
+    requests = await begun(*greylisting, store.write_records([story()]))
+    go_on.set()
+    await asyncio.gather(hold, *requests)
+    assert groups == [1, 21]
+
+
+async def test_nobody_hears_of_success_before_the_commit(store, path):
+    seen_outside = []
+    hold, go_on = held(store)
+    written = store._request(lambda connection: connection.execute("DELETE FROM alembic_version"))
+    written.add_done_callback(lambda _: seen_outside.append(rows(path, "SELECT count(*) FROM alembic_version")))
+    go_on.set()
+    await asyncio.gather(hold, written)
+    assert seen_outside == [[(0,)]]
+
+
+async def test_a_failing_request_of_a_group_fails_alone(store, path):
+    hold, go_on = held(store)
+    (before,) = await begun(store.greylist(ALICE, 1.0, **OPTIONS))
+    failing = store._request(lambda connection: connection.execute("INSERT INTO nothing VALUES (1)"))
+    mistaken = store._request(lambda connection: {}["no such key"])
+    (after,) = await begun(store.write_records([story()]))
+    go_on.set()
+    results = await asyncio.gather(hold, before, failing, mistaken, after, return_exceptions=True)
+    assert results[1] == Seen(1.0, 0)
+    assert isinstance(results[2], StoreError)
+    assert isinstance(results[3], KeyError)
+    assert rows(path, "SELECT count(*) FROM greylist") == [(1,)]
+    assert by_reference(path, "7QK2M9XA", 1)
+
+
+async def test_a_request_of_several_statements_is_undone_whole(store, path):
+    await store.greylist(ALICE, 1.0, **OPTIONS)
+    rows(path, "DROP TABLE record_address")
+    hold, go_on = held(store)
+    writing, greylisting = await begun(store.write_records([story()]), store.greylist(ALICE, 301.0, **OPTIONS))
+    go_on.set()
+    results = await asyncio.gather(hold, writing, greylisting, return_exceptions=True)
+    assert isinstance(results[1], StoreError)
+    assert results[2] == Seen(1.0, 1)
+    assert rows(path, "SELECT count(*) FROM record") == [(0,)]
+
+
+async def test_a_locked_file_is_store_error_until_it_is_free(store, path):
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StoreError, match="locked"):
+        await store.greylist(ALICE, 1.0, **OPTIONS)
+    other.execute("ROLLBACK")
+    assert await store.greylist(ALICE, 2.0, **OPTIONS) == Seen(2.0, 0)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StoreError, match="locked"):
+        await store.write_records([story()])
+    other.close()
+    await store.write_records([story()])
+
+
+async def test_waiting_for_a_lock_does_not_hold_up_the_loop(path):
+    patient = SqliteStore(path, busy_timeout=10.0)
+    await patient.greylist(ALICE, 1.0, **OPTIONS)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    (request,) = await begun(patient.greylist(ALICE, 2.0, **OPTIONS))
+    # Were the loop held up, nobody could end the other's transaction in time.
+    other.execute("ROLLBACK")
+    assert await request == Seen(1.0, 0)
+    other.close()
+    await patient.close()
+
+
+def delete(path):
+    path.unlink()
+
+
+def delete_directory(path):
+    shutil.rmtree(path.parent)
+
+
+def empty(path):
+    path.with_suffix(".new").touch()
+    path.with_suffix(".new").replace(path)
+
+
+@pytest.mark.parametrize("lose", [delete, delete_directory, empty])
+async def test_a_lost_database_is_created_again(store, path, lose):
+    await store.greylist(ALICE, 1.0, **OPTIONS)
+    lose(path)
+    assert await store.greylist(ALICE, 2.0, **OPTIONS) == Seen(2.0, 0)
+    await store.write_records([story()])
+    assert by_reference(path, "7QK2M9XA", 1)
+
+
+async def test_two_who_lose_the_database_share_the_new_one(store, path):
+    other = SqliteStore(path)
+    await asyncio.gather(store.greylist(ALICE, 1.0, **OPTIONS), other.greylist(ALICE, 1.0, **OPTIONS))
+    path.unlink()
+    seen = await asyncio.gather(store.greylist(ALICE, 2.0, **OPTIONS), other.greylist(ALICE, 2.0, **OPTIONS))
+    assert seen == [Seen(2.0, 0)] * 2
+    await store.write_records([story("0000000A")])
+    await other.write_records([story("0000000B")])
+    await other.close()
+    assert len(by_address(path, "192.0.2.7", 10)) == 2
+
+
+async def test_a_corrupt_database_is_store_error_and_left_for_the_administrator(store, path):
+    await store.greylist(ALICE, 1.0, **OPTIONS)
+    garbage = path.with_suffix(".new")
+    garbage.write_bytes(os.urandom(50_000))
+    garbage.replace(path)
+    with pytest.raises(StoreError, match="not a database"):
+        await store.greylist(ALICE, 2.0, **OPTIONS)
+    path.unlink()
+    assert await store.greylist(ALICE, 3.0, **OPTIONS) == Seen(3.0, 0)
+
+
+async def test_a_full_disk_is_store_error_until_there_is_room(store, path):
+    await store._request(lambda connection: connection.execute("PRAGMA max_page_count = 1").fetchone())
+    with pytest.raises(StoreError, match="full"):
+        await store.write_records([story(helo="x" * 100_000)])
+    await store.write_records([story(helo="x" * 100_000)])
+    assert len(by_address(path, "192.0.2.7", 10)) == 1
+
+
+async def test_a_full_queue_refuses_at_once(path):
+    store = SqliteStore(path, queue_size=2)
+    hold, go_on = held(store)
+    waiting = await begun(*(store.greylist(ALICE, 1.0, **OPTIONS) for _ in range(2)))
+    with pytest.raises(StoreError, match="2 requests are waiting already"):
+        await store.greylist(ALICE, 1.0, **OPTIONS)
+    go_on.set()
+    assert await asyncio.gather(hold, *waiting) == [None, Seen(1.0, 0), Seen(1.0, 0)]
+    await store.close()
+
+
+async def test_who_gives_up_does_not_disturb_the_others(store, path):
+    hold, go_on = held(store)
+    given_up, other = await begun(store.greylist(ALICE, 1.0, **OPTIONS), store.greylist(ALICE, 2.0, **OPTIONS))
+    given_up.cancel()
+    go_on.set()
+    await hold
+    assert (await other).passes == 0
+    assert given_up.cancelled()
+
+
+async def test_close_finishes_what_was_asked_for(path):
+    store = SqliteStore(path)
+    hold, go_on = held(store)
+    (writing,) = await begun(store.write_records([story()]))
+    go_on.set()
+    await store.close()
+    await asyncio.gather(hold, writing)
+    assert by_reference(path, "7QK2M9XA", 1)
+    await store.close()
+    with pytest.raises(StoreError, match="closed"):
+        await store.greylist(ALICE, 1.0, **OPTIONS)
+
+
+WRITER = """
+import asyncio, json, sys
+from smtpgate.store.greylist import Triplet
+from smtpgate.store.sqlite import open_store
+
+async def main(url, name):
+    store = open_store(url)
+    story = {"ref": name, "at": 1.0, "client": "192.0.2.7", "helo": None, "sender": None, "outcome": "accepted",
+             "recipients": []}
+    for n in range(50):
+        await asyncio.gather(
+            store.write_records([story, story]),
+            *(store.greylist(Triplet("net", "s", str(n)), 1.0, delay=0, window=9.0, lifetime=9.0) for _ in range(3)),
+        )
+    await store.close()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_processes_share_one_file_without_losing_anything(tmp_path):
+    path = tmp_path / "smtpgate.db"  # nobody has created it yet
+    writers = [
+        await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, f"sqlite:///{path}", name)
+        for name in ("0000000A", "0000000B", "0000000C")
+    ]
+    assert [await writer.wait() for writer in writers] == [0, 0, 0]
+    assert rows(path, "SELECT ref, count(*) FROM record GROUP BY ref ORDER BY ref") == [
+        ("0000000A", 100),
+        ("0000000B", 100),
+        ("0000000C", 100),
+    ]
+    # Each attempt of each process was counted.
+    assert rows(path, "SELECT count(*), min(passes), max(passes) FROM greylist") == [(50, 9, 9)]
+
+
+def test_a_story_is_kept_to_the_letter(path):
+    async def write():
+        store = SqliteStore(path)
+        await store.write_records([story(recipients=['"quoted\\"@example.org'])])
+        await store.close()
+
+    asyncio.run(write())
+    ((text,),) = rows(path, "SELECT story FROM record")
+    assert json.loads(text) == story(recipients=['"quoted\\"@example.org'])
