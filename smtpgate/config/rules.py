@@ -123,8 +123,9 @@ class RuleReader:
     def _bind(self, phase: Phase, path: Path, spec: CheckSpec, given: Mapping[str, Any]) -> Placed | None:
         """The rule with its options parsed and bound to its check."""
         of_rule, of_check = dataclasses.fields(RuleSettings), _fields(spec)
+        known = self._is_known(phase, path, spec)
         values = self._document.read(path, given, [*of_rule, *of_check], spec.name)
-        if values is None or not self._is_known(phase, path, spec):
+        if values is None or not known:
             return None
         options = {field.name: values[field.name] for field in of_check}
         check = functools.partial(spec.check, options=spec.options(**options)) if spec.options else spec.check
