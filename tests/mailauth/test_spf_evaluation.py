@@ -61,6 +61,8 @@ async def evaluate(dns: Any, client: str = INSIDE, sender: str = "ann@example.or
         ("v=spf1 include:i0.org -all", INSIDE, "permerror"),
         ("v=spf1 a:no1.org a:no2.org a:host.org -all", INSIDE, "pass"),
         ("v=spf1 a:no1.org a:no2.org a:no3.org a:host.org -all", INSIDE, "permerror"),
+        ("v=spf1 mx:host.org mx:mx.org mx:six.org a:host.org -all", INSIDE, "permerror"),
+        ("v=spf1 a:no1.org a:no2.org a:no3.org ip6:2001:db8::/32 -all", SIX, "permerror"),
         ("v=spf1 a:no1.org a:no1.org a:no1.org a:no1.org a:host.org -all", INSIDE, "pass"),
         ("v=spf1 " + "%%" * 300 + "=x -all", INSIDE, "permerror"),
         ("v=spf1 " + "ip4:10.0.0.1 " * 700 + "-all", INSIDE, "permerror"),
