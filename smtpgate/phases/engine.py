@@ -266,7 +266,9 @@ class Engine:
         finally:
             self._graced -= pending
             then(record)
-        for task in late - set(tx.session.memo.values()) - set(tx.session.helo_memo.values()):
+        # What the session remembers may be finished outcomes too, whose evidence has no hash.
+        of_session = (*tx.session.memo.values(), *tx.session.helo_memo.values())
+        for task in late.difference(kept for kept in of_session if isinstance(kept, asyncio.Task)):
             task.cancel()
 
     def end_session(self, session: Session) -> None:
