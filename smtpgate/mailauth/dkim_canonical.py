@@ -68,13 +68,15 @@ def _end_without(body: memoryview, trailing: bytes) -> int:
 
 
 def _pieces(body: memoryview) -> Iterator[bytes]:
-    """The body cut behind line ends; a longer line stays whole."""
+    """The body cut behind line ends, or within a long line where no run of blanks and no line end is cut in two."""
     start, size = 0, _PIECE
     while start < len(body):
         piece = bytes(body[start : start + size])
-        cut = piece.rfind(b"\n") + 1 if start + size < len(body) else len(piece)
-        if not cut:
-            size *= 2
-            continue
-        yield piece[:cut]
-        start, size = start + cut, _PIECE
+        cut = len(piece)
+        if start + size < len(body):
+            cut = piece.rfind(b"\n") + 1 or len(piece.rstrip(_BLANKS + b"\r"))
+        if cut:
+            yield piece[:cut]
+            start, size = start + cut, _PIECE
+        else:
+            size *= 2  # nothing but blanks
