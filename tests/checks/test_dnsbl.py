@@ -4,7 +4,7 @@ import contextlib
 import ipaddress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smtpgate.checks.dnsbl import block_list
@@ -137,6 +137,7 @@ RANGE = st.tuples(NUMBER, NUMBER).map(sorted)
 PART = st.lists(RANGE, min_size=1, max_size=4)
 
 
+@settings(deadline=None)
 @given(st.tuples(PART, PART, PART), st.ip_addresses(v=4, network="127.0.0.0/8"))
 def test_a_filter_counts_what_it_names(parts: tuple, address: ipaddress.IPv4Address) -> None:
     written = ["[" + ";".join(f"{low}..{high}" for low, high in part) + "]" for part in parts]
@@ -147,6 +148,7 @@ def test_a_filter_counts_what_it_names(parts: tuple, address: ipaddress.IPv4Addr
     assert counts == (named and not str(address).startswith("127.255.255."))
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("bl.ex=127[];0 é"), max_size=40))
 def test_any_text_is_a_list_or_refused(text: str) -> None:
     with contextlib.suppress(ValueError):

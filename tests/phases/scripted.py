@@ -86,7 +86,7 @@ class Client:
         self.engine = Engine(lists, CONTEXT, delay_reject=delay_reject, limits=limits)
         self.session = Session(ipaddress.ip_address("192.0.2.1"), 4711, "test")
         self.tx = Transaction(self.session)
-        self.record = new_record()
+        self.record = self.outside = new_record()
         self.settled: list[Record] = []
 
     async def connect(self) -> Decision:
@@ -126,6 +126,13 @@ class Client:
 
     def end_transaction(self) -> None:
         self.engine.settle(self.tx, self.record, self.settled.append)
+
+    def hang_up(self) -> None:
+        """What the dialog does when the client is gone: all of it at once."""
+        if self.record is not self.outside:
+            self.end_transaction()
+        self.engine.settle(Transaction(self.session), self.outside, self.settled.append)
+        self.engine.end_session(self.session)
 
     async def _ask(self, phase: Phase, known: Input, tx: Transaction) -> Decision:
         await self.engine.prefetch(tx, known)

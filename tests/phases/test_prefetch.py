@@ -253,6 +253,19 @@ async def test_after_the_grace_a_shadow_rule_stays_unfinished_and_is_stopped() -
     assert client.record.rules[0].verdict == "unfinished"
 
 
+async def test_after_the_grace_what_the_session_knows_already_stops_nothing_else() -> None:
+    late = Question(gate=asyncio.Event())
+    client = Client(
+        rule(Phase.CLIENT, Question(), text="finished"),
+        rule(Phase.RCPT, late, input=Input.SENDER, lookup=True, shadow=True),
+        limits=NEVER,
+    )
+    await client.up_to_rcpt()
+    client.end_transaction()
+    await late.cancelled.wait()
+    assert client.settled == [client.record]
+
+
 async def test_after_the_grace_a_look_up_that_the_session_needs_goes_on() -> None:
     question = Question(gate=(gate := asyncio.Event()))
     client = Client(rule(Phase.RCPT, question, input=Input.CLIENT, lookup=True, shadow=True), limits=NEVER)
