@@ -1,0 +1,71 @@
+"""config.toml as it is shipped, on a machine that has no DNS."""
+
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+from gate import ROOT, Gate
+from messages import ref
+from peers import in_maildir
+from program import free_port
+
+
+@pytest.fixture(params=["nobody answers", "nobody is there"])
+def nameserver(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a name server that is none."""
+    if request.param == "nobody is there":
+        yield f"127.0.0.1:{free_port()}"
+        return
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{silent.getsockname()[1]}"
+
+
+def shipped(nameserver: str) -> str:
+    """The shipped configuration, but for the port and the name server."""
+    text = (ROOT / "config.toml").read_text()
+    for old, new in (("127.0.0.1:2525", "127.0.0.1:{port}"), ("nameservers = []", f'nameservers = ["{nameserver}"]')):
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    return text
+
+
+def test_the_first_mail_arrives_and_why_shows_what_each_rule_would_have_done(
+    nameserver: str, serve: Callable[..., Gate]
+) -> None:
+    gate = serve(config=shipped(nameserver))
+    assert "rules         17, of them 8 in shadow mode" in "\n".join(gate.program.err)
+    with gate.client() as client:
+        client.ehlo()
+        client.mail("me@example.com")
+        client.rcpt("you@example.org")
+        code, text = client.data(b"Subject: hello\r\n\r\nIt works.\r\n")
+    assert code == 250
+    [arrived] = in_maildir(gate.directory / "var" / "mail")
+    assert arrived.endswith(b"\r\n\r\nIt works.\r\n")
+    assert gate.logged(ref(text))["outcome"] == "accepted"
+    gate.stop()  # what is written is written
+    why = gate.command("why", "you@example.org")
+    assert why.returncode == 0, why.stderr
+    assert ref(text) in why.stdout
+    for rule in ("reject_rbl_client", "reject_unknown_sender_domain", "check_spf", "greylist", "check_dkim"):
+        assert rule in why.stdout
+    assert "shadow" in why.stdout
+
+
+def test_what_is_enforced_without_dns(serve: Callable[..., Gate]) -> None:
+    gate = serve(config=shipped(f"127.0.0.1:{free_port()}"))
+    with gate.client() as client:
+        client.ehlo()
+        assert client.mail("me@localhost")[0] == 250  # answered at RCPT (delay_reject)
+        assert client.rcpt("you@example.org")[0] == 504
+        client.rset()
+        client.mail("me@example.com")
+        assert client.rcpt("you@elsewhere.example")[0] == 554
+    # Sent behind EHLO without waiting for its answer: PIPELINING was not offered yet.
+    hasty = gate.talk()
+    hasty.reply()
+    hasty.send("EHLO client.example.net", "MAIL FROM:<me@example.com>", "RCPT TO:<you@example.org>", "DATA")
+    assert [hasty.reply()[:3] for _ in range(3)] == ["250", "250", "250"]
+    assert hasty.reply().startswith("503 5.5.0 ")
+    hasty.close()

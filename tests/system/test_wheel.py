@@ -1,0 +1,73 @@
+"""The wheel, built and installed without a network, used from elsewhere."""
+
+import subprocess
+import sys
+import sysconfig
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from gate import ROOT
+from program import PATIENCE
+
+import smtpgate
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of the programs of an environment into which the wheel was installed."""
+    directory = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(directory)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=60)
+    [wheel] = directory.glob("*.whl")
+    environment = directory / "venv"
+    venv.create(environment, symlinks=True)
+    pip = [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python")]
+    install = [*pip, "install", "-q", "--no-deps", "--no-index", str(wheel)]
+    subprocess.run(install, check=True, capture_output=True, timeout=60)
+    [library] = environment.glob("lib/python*/site-packages")
+    # What it depends on is borrowed from the environment that runs the tests; smtpgate itself is found here first.
+    (library / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return environment / "bin"
+
+
+@pytest.fixture
+def run(installed: Path, tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Run one of its programs in a directory that knows nothing of the source."""
+
+    def run(program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [installed / program, *arguments],
+            cwd=tmp_path,
+            env={"PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    return run
+
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def test_it_is_the_wheel_that_is_run(run: Run, installed: Path) -> None:
+    where = run("python", "-c", "import smtpgate; print(smtpgate.__file__)").stdout
+    assert where.startswith(str(installed.parent))
+
+
+@pytest.mark.parametrize("command", [["smtpgate"], ["python", "-m", "smtpgate"]], ids=["script", "module"])
+def test_both_commands(command: list[str], run: Run) -> None:
+    done = run(*command, "--version")
+    assert (done.returncode, done.stdout) == (0, f"smtpgate {smtpgate.__version__}\n")
+
+
+def test_the_migrations_are_inside(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text((ROOT / "config.toml").read_text())
+    for expected in ("created", "already up to date"):
+        done = run("smtpgate", "db", "upgrade")
+        assert done.returncode == 0, done.stderr
+        assert expected in done.stdout
+    assert (tmp_path / "var" / "smtpgate.db").stat().st_size > 0
