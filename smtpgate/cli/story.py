@@ -28,9 +28,7 @@ def _lines(story: Story) -> Iterator[str]:
     yield f"Reference {story['ref']}   {_time(story['at'])}   {story['outcome']}, {_ms(story['ms'])}"
     yield ""
     yield _OUTCOMES[story["outcome"]].format(by=_decided_by(story["decided_by"]))
-    refusals = [reply["reply"] for reply in story["replies"] if not reply["reply"].startswith("2")]
-    if refusals and story["outcome"] in ("rejected", "deferred"):
-        yield f"The client was told: {refusals[-1]}"
+    yield from _in_short(story)
     told: list[int] = []
     for phase, name in _PHASES.items():
         body = list(_phase(story, phase, told))
@@ -47,6 +45,25 @@ def _lines(story: Story) -> Iterator[str]:
     if story["omitted"]:
         yield ""
         yield f"{story['omitted']} more entries were left out: this client asked for too much."
+
+
+def _in_short(story: Story) -> Iterator[str]:
+    """What the client was told, if only one thing can be."""
+    refusals = [reply for reply in story["replies"] if not reply["reply"].startswith("2")]
+    if story["outcome"] == "accepted":
+        refused = [reply["command"].removeprefix("RCPT ") for reply in refusals if reply["command"].startswith("RCPT ")]
+        if refused:
+            yield f"But not for {', '.join(dict.fromkeys(refused))}."
+    elif story["outcome"] in ("rejected", "deferred"):
+        by_rule = [
+            rule["reply"]
+            for rule in story["rules"]
+            if rule["rule"] == story["decided_by"] and rule["mode"] != "shadow" and rule["reply"]
+        ]
+        # After its last recipient was refused, a client may still try DATA: that answer explains nothing.
+        refusals.sort(key=lambda reply: reply["command"].startswith(("RCPT ", "end of data")))
+        replies = by_rule or [reply["reply"] for reply in refusals]
+        yield from (f"The client was told: {told}" for told in replies[-1:])
 
 
 def _fact(story: Story, phase: str) -> str:
@@ -101,8 +118,10 @@ def _answers(story: Story, command: str, told: list[int]) -> Iterator[str]:
 
 
 def _rule(rule: Story) -> Iterator[str]:
-    yield f"{rule['verdict']:15} {rule['rule']}   {_ms(rule['ms'])}"
-    if rule["mode"] == "shadow":
+    shadow = rule["mode"] == "shadow"
+    verdict = f"({rule['verdict']})" if shadow else rule["verdict"]
+    yield f"{verdict:17} {rule['rule']}   {'' if rule['verdict'] == 'unfinished' else _ms(rule['ms'])}"
+    if shadow:
         yield f"    shadow: {_would_have(rule)}"
     elif rule["reply"]:
         yield f"    with {rule['reply']}"
@@ -143,7 +162,7 @@ def _evidence(evidence: Any) -> Iterator[str]:
     for name, value in facts.items():
         if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(part, dict) for part in value)):
             yield from _evidence(value)
-        elif value not in (None, "", [], False):
+        elif value is not None and value is not False and value not in ("", []):
             yield f"{name.replace('_', ' ')}: {_value(name, value)}"
 
 

@@ -1,0 +1,315 @@
+"""`smtpgate why`: what a support person asks, and the story that comes back."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from smtpgate.cli import main
+from smtpgate.cli.story import tell
+from smtpgate.cli.why import address, reference
+from smtpgate.record import Record, RelayEntry, ReplyEntry, RuleEntry
+from smtpgate.store.migrate import upgrade
+from smtpgate.store.sqlite import SqliteStore
+
+CONFIG = """
+[[listener]]
+address = "127.0.0.1:2525"
+[relay]
+url = "smtp://127.0.0.1:10025"
+[store]
+url = "sqlite:///smtpgate.db"
+[phases]
+rcpt = ["reject_unauth_destination"]
+"""
+GREYLISTED = "450 4.2.0 Greylisted, please try again in 300 seconds"
+NO_HOSTNAME = "450 4.7.25 Client host rejected: cannot find your hostname, [192.0.2.7]"
+
+
+def refused() -> Record:
+    """One recipient is put off by a rule, the other unknown to the downstream; two rules are in shadow mode."""
+    record = Record(1_795_435_200.25, "192.0.2.7", "0.0.0.0:25", ref="7QK2M9XA", helo="mail.example.com")
+    record.sender, record.recipients = "alice@example.com", ["bob@example.org", "carol@example.org"]
+    record.outcome, record.decided_by, record.ms = "rejected", "downstream", 183.0
+    block_list = {"question": "7.2.0.192.zen.example.org A", "status": "no such name", "list": "zen.example.org"}
+    lame = {"question": "7.2.0.192.in-addr.arpa PTR", "status": "temporary failure", "detail": "no answer within 5 s"}
+    triplet = {"client": "192.0.2.0/24", "first_seen": 1_795_435_200.5, "age": 0.0, "passes": 0}
+    bob, carol = record.recipients
+    record.rules = [
+        RuleEntry("client", "reject_rbl_client zen.example.org", "enforce", None, "dunno", None, block_list, 12.3),
+        RuleEntry(
+            "client",
+            "reject_unknown_client_hostname",
+            "shadow",
+            None,
+            "reject",
+            NO_HOSTNAME,
+            {"dns": [lame], "names": []},
+            30.4,
+        ),
+        RuleEntry("mail", "check_spf", "shadow"),
+        RuleEntry("rcpt", "permit_mynetworks", "enforce", None, "dunno", ms=0.01),
+        RuleEntry("rcpt", "reject_unauth_destination", "enforce", bob, "dunno", ms=0.12),
+        RuleEntry("rcpt", "greylist", "enforce", bob, "defer", GREYLISTED, triplet, 3.1),
+        RuleEntry("rcpt", "reject_unauth_destination", "enforce", carol, "dunno", ms=0.12),
+    ]
+    record.replies = [
+        ReplyEntry(f"RCPT {bob}", GREYLISTED),
+        ReplyEntry(f"RCPT {carol}", "550 5.1.1 User unknown"),
+        ReplyEntry("XYZZY", "502 5.5.1 Error: command not implemented"),
+        ReplyEntry("DATA", "554 5.5.1 Error: no valid recipients"),
+    ]
+    record.relay = [RelayEntry(f"RCPT {carol}", "550 5.1.1 User unknown in virtual mailbox table", 2.5)]
+    return record
+
+
+GOLDEN = """\
+Reference 7QK2M9XA   2026-11-23 12:00:00 UTC   rejected, 183 ms
+
+Refused for good by the downstream mail server. The sender's server will not try again, and tells its user.
+The client was told: 550 5.1.1 User unknown
+
+CLIENT   192.0.2.7 connected to 0.0.0.0:25
+  dunno             reject_rbl_client zen.example.org   12 ms
+      7.2.0.192.zen.example.org A: no such name
+      list: zen.example.org
+  (reject)          reject_unknown_client_hostname   30 ms
+      shadow: would have refused with 450 4.7.25 Client host rejected: cannot find your hostname, [192.0.2.7]
+      7.2.0.192.in-addr.arpa PTR: temporary failure (no answer within 5 s)
+
+HELO     called itself mail.example.com
+
+MAIL     from alice@example.com
+  (unfinished)      check_spf
+      shadow: had not answered when the record was closed
+
+RCPT     to bob@example.org, carol@example.org
+  dunno             permit_mynetworks   0.0 ms
+  bob@example.org:
+    dunno             reject_unauth_destination   0.1 ms
+    defer             greylist   3.1 ms
+        with 450 4.2.0 Greylisted, please try again in 300 seconds
+        client: 192.0.2.0/24
+        first seen: 2026-11-23 12:00:00 UTC
+        age: 0 s
+        passes: 0
+    answered 450 4.2.0 Greylisted, please try again in 300 seconds
+  carol@example.org:
+    dunno             reject_unauth_destination   0.1 ms
+    downstream: 550 5.1.1 User unknown in virtual mailbox table   2.5 ms
+    answered 550 5.1.1 User unknown
+
+DATA
+  answered 554 5.5.1 Error: no valid recipients
+
+OTHER
+  XYZZY: answered 502 5.5.1 Error: command not implemented"""
+
+
+def accepted(ref: str = "0000000A") -> Record:
+    record = Record(1_795_435_200.0, "2001:db8::1", "0.0.0.0:25", ref=ref, sender="", size=1234, outcome="accepted")
+    record.recipients = ["bob@example.org"]
+    record.replies = [ReplyEntry("RCPT bob@example.org", "250 2.1.5 Ok"), ReplyEntry("end of data", "250 2.0.0 Ok")]
+    record.relay = [RelayEntry("end of data", "250 2.0.0 queued as 4XyZ", 8.25)]
+    return record
+
+
+@pytest.fixture(autouse=True)
+def _with_two_records(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("config.toml").write_text(CONFIG)
+
+    async def write():
+        store = SqliteStore(tmp_path / "smtpgate.db")
+        await store.write_records([refused().story(), accepted().story()])
+        await store.close()
+
+    asyncio.run(write())
+
+
+def test_the_story_of_a_refusal():
+    assert tell(refused().story()) == GOLDEN
+
+
+def test_the_story_of_an_accepted_bounce():
+    assert tell(accepted().story()).splitlines()[2:] == [
+        "Accepted: the downstream has taken the message.",
+        "",
+        "CLIENT   2001:db8::1 connected to 0.0.0.0:25",
+        "",
+        "MAIL     from <> (a bounce or another notice)",
+        "",
+        "RCPT     to bob@example.org",
+        "  bob@example.org:",
+        "    answered 250 2.1.5 Ok",
+        "",
+        "MESSAGE  1234 bytes",
+        "  downstream: 250 2.0.0 queued as 4XyZ   8.2 ms",
+        "  answered 250 2.0.0 Ok",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "by", "sentence"),
+    [
+        ("rejected", "greylist", "Refused for good by the rule greylist."),
+        ("deferred", "greylist", "Refused for now by the rule greylist."),
+        ("deferred", "smtpgate", "Refused for now by smtpgate itself."),
+        ("rejected", None, "Refused for good."),
+        ("abandoned", None, "Not finished: the client left or gave up before there was a message."),
+    ],
+)
+def test_the_outcome_in_a_plain_sentence(outcome, by, sentence):
+    record = refused()
+    record.outcome, record.decided_by = outcome, by
+    assert tell(record.story()).splitlines()[2].startswith(sentence)
+
+
+def test_the_reply_is_that_of_the_rule_that_decided():
+    record = refused()
+    record.decided_by = "greylist"
+    assert f"The client was told: {GREYLISTED}" in tell(record.story())
+
+
+def test_an_accepted_message_names_who_does_not_get_it():
+    record = refused()
+    record.outcome, record.decided_by = "accepted", None
+    assert "But not for bob@example.org, carol@example.org." in tell(record.story())
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reply", "line"),
+    [
+        ("dunno", None, "shadow: would have changed nothing"),
+        ("permit", None, "shadow: would have permitted"),
+        ("defer_if_permit", NO_HOSTNAME, f"shadow: would have refused with {NO_HOSTNAME}"),
+        ("defer_if_reject", NO_HOSTNAME, f"shadow: would have turned a later refusal into {NO_HOSTNAME}"),
+        ("error", NO_HOSTNAME, f"shadow: would have refused with {NO_HOSTNAME}"),
+        ("error", None, "shadow: would have been passed over"),
+    ],
+)
+def test_what_a_shadow_rule_would_have_done(verdict, reply, line):
+    record = accepted()
+    record.rules = [RuleEntry("client", "a_rule", "shadow", None, verdict, reply)]
+    assert f"  ({verdict})" in tell(record.story())
+    assert f"      {line}\n" in tell(record.story())
+
+
+@pytest.mark.parametrize(
+    ("evidence", "lines"),
+    [
+        ({"question": "x MX", "status": "answer", "records": ["10 y"], "ttl": 60}, ["x MX: 10 y (for 60 s)"]),
+        ({"lookups": [{"question": "x TXT", "status": "no data"}], "more": 1}, ["x TXT: no data", "more: 1"]),
+        ({"early_talker": True, "after": None, "list_error": ["a", "b"]}, ["early talker: yes", "list error: a, b"]),
+        ({"signatures": [{"domain": "a"}, {"domain": "b"}]}, ["domain: a", "domain: b"]),
+        ({"long": "x" * 1000}, ["long: " + "x" * 294]),
+        ({f"n{n}": n for n in range(14)}, [*(f"n{n}: {n}" for n in range(12)), "and 2 more; --json shows all"]),
+        (None, []),
+    ],
+)  # fmt: skip
+def test_evidence_in_short_words(evidence, lines):
+    record = accepted()
+    record.rules = [RuleEntry("client", "a_rule", "enforce", None, "dunno", None, evidence)]
+    client = tell(record.story()).split("\n\n")[2]
+    assert client.splitlines()[2:] == [f"      {line}" for line in lines]
+
+
+def test_nothing_that_a_stranger_wrote_reaches_the_terminal():
+    record = refused()
+    record.helo, record.sender = "\x1b[2J\r\nforged", "\udcff\u202e@example.com"
+    record.rules[0].evidence = {"\x1b": "\x07"}
+    record.replies[0].reply = "450 \x1b]0;title\x07"
+    assert all(char == "\n" or char.isprintable() for char in tell(record.story()))
+    assert len(tell(record.story()).splitlines()) <= len(GOLDEN.splitlines())
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["7QK2M9XA", "7qk2m9xa", " 7QK2M9XA ", "(ref 7QK2M9XA)", "ref 7QK2M9XA", f"{NO_HOSTNAME} (ref 7QK2M9XA)",
+     "550-5.1.1 no\n550 5.1.1 sorry (ref 7QK2M9XA)\n"],
+)  # fmt: skip
+def test_a_reference_is_found_as_it_is_pasted(asked):
+    assert reference(asked) == "7QK2M9XA"
+
+
+def test_letters_that_no_reference_has_are_the_digits_they_look_like():
+    assert reference("Oil2m9xa") == "0112M9XA"
+
+
+@pytest.mark.parametrize(
+    "asked", ["bob@example.org", "192.0.2.7", "2001:db8::1", "7QK2M9X", "7QK2M9XA1", "preference", ""]
+)
+def test_what_is_no_reference(asked):
+    assert reference(asked) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [("<bob@example.org>", "bob@example.org"), ("[192.0.2.7]", "192.0.2.7"), ("[IPv6:2001:DB8:0::1]", "2001:db8::1")],
+)
+def test_an_address_without_its_brackets(asked, meant):
+    assert address(asked) == meant
+
+
+@pytest.mark.parametrize(
+    "asked", [["7qk2m9xa"], ["550", "5.1.1", "no", "(ref", "7QK2M9XA)"], ["ALICE@example.com"], ["192.0.2.7"]]
+)
+def test_why_prints_the_story(asked, capsys):
+    assert main(["why", *asked]) == 0
+    assert capsys.readouterr() == (GOLDEN + "\n", "")
+
+
+def test_the_newest_comes_first_up_to_the_limit(capsys):
+    assert main(["why", "bob@example.org"]) == 0
+    out = capsys.readouterr().out
+    assert 0 < out.index("Reference 0000000A") + 1 < out.index("Reference 7QK2M9XA")
+    assert main(["why", "bob@example.org", "--limit", "1"]) == 0
+    assert "7QK2M9XA" not in capsys.readouterr().out
+
+
+def test_json_is_the_whole_record_a_line_each(capsys):
+    assert main(["why", "--json", "bob@example.org"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [json.loads(line) for line in lines] == [accepted().story(), refused().story()]
+
+
+@pytest.mark.parametrize(
+    ("asked", "advice"),
+    [("ZZZZZZZZ", "no record with the reference ZZZZZZZZ"), ("dave@example.org", "no record of dave@example.org")],
+)
+def test_what_is_unknown_says_what_to_do_next(asked, advice, capsys):
+    assert main(["why", asked]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"smtpgate: {advice}.\n")
+    assert "IP address" in err
+
+
+def test_without_a_database(tmp_path, capsys):
+    Path("smtpgate.db").unlink()
+    assert main(["why", "7QK2M9XA"]) == 1
+    assert capsys.readouterr().err == f"smtpgate: no database at {tmp_path}/smtpgate.db; run `smtpgate db upgrade`\n"
+    assert not Path("smtpgate.db").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage " * 1000])
+def test_with_a_file_that_is_no_database(content, capsys):
+    Path("smtpgate.db").write_bytes(content)
+    assert main(["why", "7QK2M9XA"]) == 1
+    assert "smtpgate.db cannot be read: " in capsys.readouterr().err
+
+
+def test_an_empty_database_has_no_records(tmp_path, capsys):
+    Path("smtpgate.db").unlink()
+    upgrade(f"sqlite:///{tmp_path}/smtpgate.db")
+    assert main(["why", "7QK2M9XA"]) == 1
+    assert "no record with" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "many"])
+def test_a_limit_below_one_is_refused(limit, capsys):
+    with pytest.raises(SystemExit) as exited:
+        main(["why", "7QK2M9XA", f"--limit={limit}"])
+    assert exited.value.code == 2
+    assert "--limit" in capsys.readouterr().err
