@@ -20,7 +20,7 @@ from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]
 
 from smtpgate.dns.resolver import Answer, Mx, RecordType, Resolver, Status
 from smtpgate.mailauth.quoting import comment_text, dot_atom_or_quoted
-from smtpgate.values import IPAddress
+from smtpgate.values import IPAddress, is_host_name
 
 log = logging.getLogger(__name__)
 
@@ -113,8 +113,8 @@ def _summary(result: SpfResult, address: IPAddress) -> str:
 
 def _is_checkable(domain: str) -> bool:
     """RFC 7208 §4.3: anything but a well-formed domain name of several labels has the result "none"."""
-    labels = domain.removesuffix(".").split(".")
-    return len(labels) > 1 and len(domain) <= _LONGEST_NAME and all(0 < len(label) < 64 for label in labels)
+    name = domain.removesuffix(".")
+    return "." in name and is_host_name(name)
 
 
 async def _in_greenlet(function: Callable[[], T]) -> T:

@@ -93,28 +93,30 @@ async def test_result(record: str | bytes, client: str, result: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sender", "helo", "result", "identity"),
+    ("sender", "helo", "result", "identity", "asked"),
     [
-        ("", "helo.org", "fail", "helo"),
-        ("", "[192.0.2.1]", "none", "helo"),
-        ("", "localhost", "none", "helo"),
-        ("", "", "none", "helo"),
-        ("ann@[192.0.2.1]", "helo.org", "none", "mailfrom"),
-        ("ann@EXAMPLE.org", "helo.org", "pass", "mailfrom"),
-        ("a@b@example.org", "helo.org", "pass", "mailfrom"),
-        ("ann@" + "x" * 64 + ".org", "helo.org", "none", "mailfrom"),
-        ("ann@" + "x." * 150 + "org", "helo.org", "none", "mailfrom"),
-        ("ann@a..org", "helo.org", "none", "mailfrom"),
-        ("ann@unknown.org", "helo.org", "none", "mailfrom"),
+        ("", "helo.org", "fail", "helo", "helo.org"),
+        ("ann@EXAMPLE.org", "helo.org", "pass", "mailfrom", "example.org"),
+        ("a@b@example.org", "helo.org", "pass", "mailfrom", "example.org"),
+        ("ann@unknown.org", "helo.org", "none", "mailfrom", "unknown.org"),
+        # RFC 7208 §4.3: what is no domain name is not asked for.
+        ("", "[192.0.2.1]", "none", "helo", None),
+        ("", "localhost", "none", "helo", None),
+        ("", "", "none", "helo", None),
+        ("ann@[192.0.2.1]", "helo.org", "none", "mailfrom", None),
+        ("ann@" + "x" * 64 + ".org", "helo.org", "none", "mailfrom", None),
+        ("ann@" + "x." * 150 + "org", "helo.org", "none", "mailfrom", None),
+        ("ann@a..org", "helo.org", "none", "mailfrom", None),
     ],
 )
-async def test_whose_record_is_asked(sender: str, helo: str, result: str, identity: str) -> None:
+async def test_whose_record_is_asked(sender: str, helo: str, result: str, identity: str, asked: str | None) -> None:
     dns = FakeDns(
-        TXT={"helo.org": ["v=spf1 -all"], "localhost": ["v=spf1 -all"], "example.org": ["v=spf1 exists:%{o} -all"]},
-        A={"example.org": [SIX]},
+        TXT={"helo.org": ["v=spf1 -all"], "example.org": ["v=spf1 exists:%{o} -all"]}, A={"example.org": [SIX]}
     )
     answer = await evaluate(dns, sender=sender, helo=helo)
     assert (answer.result, answer.identity) == (result, identity)
+    assert dns.asked[:1] == ([(asked, "TXT")] if asked else [])
+    assert asked in (None, answer.domain)
 
 
 async def test_a_null_sender_is_postmaster() -> None:
@@ -136,14 +138,13 @@ async def test_a_non_ascii_local_part_never_matches() -> None:
 
 
 async def test_the_leftmost_labels_of_a_long_name_are_dropped() -> None:
-    # RFC 7208 §7.3
-    dns = FakeDns(TXT={"example.org": ["v=spf1 a:" + "%{l}." * 8 + "example.org -all"]})
+    # RFC 7208 §7.3. Labels of four octets each before a domain of 13: 253 octets can be reached exactly.
+    dns = FakeDns(TXT={"3.example.org": ["v=spf1 a:" + "%{l}." * 8 + "3.example.org -all"]})
     local = ".".join(["abc"] * 15)
-    answer = await evaluate(dns, sender=f"{local}@example.org")
+    answer = await evaluate(dns, sender=f"{local}@3.example.org")
     name = answer.lookups[-1].name
-    whole = f"{local}." * 8 + "example.org"
-    assert whole.endswith("." + name)
-    assert 249 < len(name) <= 253
+    assert (f".{local}" * 8 + ".3.example.org").endswith("." + name)
+    assert len(name) == 253
 
 
 async def test_an_explanation_is_never_fetched() -> None:
