@@ -10,21 +10,13 @@ from smtpgate.phases.context import Context
 from smtpgate.phases.facts import Transaction
 from smtpgate.phases.reply import Reply
 from smtpgate.phases.rule import option
-from smtpgate.phases.verdict import DUNNO, Verdict, dunno, reject
+from smtpgate.phases.verdict import Verdict, dunno, reject
 from smtpgate.values import IPAddress, is_fqdn
 
 # RFC 5782 §2.1: listings are answers within 127.0.0.0/8. Anything else is a dead list's parking page.
 _LISTINGS = ipaddress.ip_network("127.0.0.0/8")
 # Spamhaus and others answer so to open resolvers, typing errors and excessive use: an error, never a listing.
 _ERRORS = ipaddress.ip_network("127.255.255.0/24")
-# Addresses that no public list can know: asking would only tell it about our network.
-_LOCAL = tuple(
-    ipaddress.ip_network(network)
-    for network in (
-        "127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10",
-        "::1/128", "fe80::/10", "fc00::/7",
-    )
-)  # fmt: skip
 # The first label of a zone that is a customer's own (Spamhaus DQS, Abusix): a secret, not a name.
 _ACCESS_KEY = re.compile(r"[a-z0-9]{20,63}(?=\..*\..)")
 _NUMBER = re.compile(r"\d{1,3}\Z")
@@ -36,10 +28,17 @@ class BlockList:
     """A list and which of its answers count.
 
     zone: its domain. codes: for each of the four numbers of an answer, those that count; None if all do.
+    pattern: the codes as written.
     """
 
     zone: str
     codes: tuple[frozenset[int], ...] | None = None
+    pattern: str = ""
+
+    @property
+    def public_text(self) -> str:
+        """As written, without the access key: so it stands in records and logs."""
+        return self.public_name + self.pattern
 
     @property
     def public_name(self) -> str:
@@ -67,7 +66,7 @@ def block_list(value: object) -> BlockList:
     codes = _codes(pattern) if equals else None
     if not is_fqdn(zone) or (equals and codes is None):
         raise ValueError('a block list such as "zen.spamhaus.org" or "zen.spamhaus.org=127.0.0.[2..11]"')
-    return BlockList(zone, codes)
+    return BlockList(zone, codes, equals + pattern)
 
 
 def _codes(pattern: str) -> tuple[frozenset[int], ...] | None:
@@ -107,8 +106,6 @@ async def reject_rbl_client(tx: Transaction, ctx: Context, options: RblOptions) 
     Postfix: reject_rbl_client zone[=d.d.d.d], 554 5.7.1; a temporary failure of the list changes nothing.
     """
     client, listing = tx.session.client_address, options.zone
-    if any(client in network for network in _LOCAL):
-        return DUNNO
     # RFC 5782 §2.1 (octets reversed) and §2.4 (nibbles reversed), as in the names of the reverse zones.
     name = f"{reverse_name(client).removesuffix('.arpa').rpartition('.')[0]}.{listing.zone}"
     answer = await ctx.dns.query(name, "A")

@@ -211,5 +211,7 @@ def _text(spec: CheckSpec, given: Mapping[str, Any], options: Mapping[str, Any])
             value = inline(given[field.name])
             bare = isinstance(given[field.name], str) and value == f'"{given[field.name]}"' and " " not in value
             value = given[field.name] if bare else value
+            # An option that may hold a secret says itself how it is shown.
+            value = getattr(options[field.name], "public_text", value)
             words.append(value if field.metadata["argument"] else f"{field.name}={value}")
     return " ".join(words)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from smtpgate.phases.context import Context
 from smtpgate.phases.facts import Session, Transaction
-from smtpgate.phases.phase import Input, Phase
+from smtpgate.phases.phase import KNOWN_IN, Input, Phase
 from smtpgate.phases.reply import Reply
 from smtpgate.phases.rule import OnError, Rule
 from smtpgate.phases.verdict import DUNNO, GO_ON, PERMIT, Action, Decision, Verdict, defer
@@ -77,16 +77,24 @@ class Engine:
         self._delay_reject = delay_reject
         self._limits = limits or Limits()
         # A list without look-ups has nothing to start early.
-        self._early = [rules for rules in self._lists.values() if any(_starts_early(rule) for rule in rules)]
+        self._early = [
+            (Phase.RCPT if phase in _DELAYED and delay_reject else phase, rules)
+            for phase, rules in self._lists.items()
+            if any(_starts_early(rule) for rule in rules)
+        ]
         self._settling: set[asyncio.Task[None]] = set()
         self._graced: set[_Task] = set()
 
-    async def prefetch(self, tx: Transaction, known: Input) -> None:
-        """Start every look-up whose input is known now, whichever later list it stands in.
+    async def prefetch(self, phase: Phase, tx: Transaction) -> None:
+        """Start every look-up whose input is known in this phase, in whichever list it stands.
 
-        A list is walked as far as its cheap rules let it: behind one that ends the list nothing will be asked.
+        Lists that were answered are done with. A list is walked as far as its cheap rules let it: behind one that
+        ends it nothing will be asked.
         """
-        for rules in self._early:
+        known = KNOWN_IN[phase]
+        for answered_in, rules in self._early:
+            if answered_in < phase:
+                continue
             for rule in rules:
                 if rule.spec.input > known or _has_no_subject(rule, tx):
                     continue

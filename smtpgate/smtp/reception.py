@@ -11,7 +11,7 @@ from smtpgate.mailauth.authentication_results import format_field, without_forge
 from smtpgate.mailauth.message import Message
 from smtpgate.phases.engine import INTERNAL_ERROR
 from smtpgate.phases.facts import Address, Session, Transaction
-from smtpgate.phases.phase import Input, Phase
+from smtpgate.phases.phase import Phase
 from smtpgate.phases.reply import Reply
 from smtpgate.record import Record, RelayEntry, ReplyEntry
 from smtpgate.relay.downstream import Delivery, DownstreamUnavailable, Envelope
@@ -56,14 +56,14 @@ class Reception:
 
     async def connect(self) -> Reply | None:
         """The CLIENT phase; a reply is a refusal."""
-        return await self._decide(Phase.CLIENT, Input.CLIENT, Transaction(self.session))
+        return await self._decide(Phase.CLIENT, Transaction(self.session))
 
     async def helo(self, name: str, *, esmtp: bool) -> Reply | None:
         """The HELO phase. Ends a transaction (RFC 5321 §4.1.4)."""
         self.end_transaction()
         self.session.set_helo(name, esmtp=esmtp)
         self._outside.helo = name
-        refusal = await self._decide(Phase.HELO, Input.HELO, Transaction(self.session))
+        refusal = await self._decide(Phase.HELO, Transaction(self.session))
         if refusal is not None:
             self.session.helo = None
         return refusal
@@ -74,7 +74,7 @@ class Reception:
         self.tx = tx
         self._record = self._new_record()
         self._record.sender = sender.text
-        refusal = await self._decide(Phase.MAIL, Input.SENDER, tx)
+        refusal = await self._decide(Phase.MAIL, tx)
         if refusal is not None:
             return refusal
         envelope = Envelope(sender.text, parameters.smtputf8, parameters.body == "8BITMIME", parameters.size)
@@ -88,7 +88,7 @@ class Reception:
         record.add(record.recipients, recipient.text)
         reply = None
         if recipient.domain:  # RFC 5321 §4.5.1: bare postmaster is reached whatever the rules say
-            reply = await self._decide(Phase.RCPT, Input.RECIPIENT, tx.about(recipient))
+            reply = await self._decide(Phase.RCPT, tx.about(recipient))
         if reply is None:
             reply = await self._put(recipient)
             if not reply.is_positive:
@@ -104,7 +104,7 @@ class Reception:
         assert self.tx is not None
         recipients = self.tx.recipients
         view = self.tx.about(recipients[0]) if len(recipients) == 1 else self.tx
-        return await self._decide(Phase.DATA, Input.RECIPIENT, view)
+        return await self._decide(Phase.DATA, view)
 
     async def message(self, content: bytes, *, strict: bool) -> Reply:
         """END_OF_DATA, then the hand-over; the reply is noted. strict: without bare CR, LF and NUL."""
@@ -114,7 +114,7 @@ class Reception:
         message = Message(content)
         refusal = self._unacceptable(message, strict=strict)
         if refusal is None:
-            refusal = await self._decide(Phase.END_OF_DATA, Input.MESSAGE, tx.with_message(message))
+            refusal = await self._decide(Phase.END_OF_DATA, tx.with_message(message))
         if refusal is not None:
             self.note(END_OF_DATA, refusal)
             return refusal
@@ -149,8 +149,8 @@ class Reception:
             self._finish(Transaction(self.session), self._outside)
         self._engine.end_session(self.session)
 
-    async def _decide(self, phase: Phase, known: Input, tx: Transaction) -> Reply | None:
-        await self._engine.prefetch(tx, known)
+    async def _decide(self, phase: Phase, tx: Transaction) -> Reply | None:
+        await self._engine.prefetch(phase, tx)
         decision = await self._engine.decide(phase, tx, self._record)
         if decision.reply is not None:
             self._refused(decision.reply, decision.rule)

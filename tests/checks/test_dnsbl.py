@@ -53,16 +53,6 @@ async def test_reject_rbl_client(client: str, rule: str, zone: dict, expected: s
     assert verdict.evidence["list"] == "bl.example"
 
 
-@pytest.mark.parametrize(
-    "client",
-    ["127.0.0.1", "10.1.2.3", "172.31.0.1", "192.168.1.1", "169.254.0.1", "100.64.0.1", "::1", "fe80::1", "fd00::1"],
-)
-async def test_local_addresses_are_not_asked(client: str) -> None:
-    dns = FakeDns()
-    assert short(await ask("reject_rbl_client bl.example", facts(client=client), context(dns=dns))) == "dunno"
-    assert dns.asked == []
-
-
 @pytest.mark.parametrize("zone", [{}, {"A": {V4_NAME: ["127.255.255.254"]}}, {"fail": {V4_NAME}}])
 async def test_the_reason_is_asked_for_only_if_listed(zone: dict) -> None:
     dns = FakeDns(**zone, TXT={V4_NAME: ["a reason"]})

@@ -359,3 +359,19 @@ def test_options_of_the_wrong_type(name: str, data: st.DataObject) -> None:
     given = ", ".join(f"{key} = {data.draw(st.sampled_from(WRONG))}" for key in [*keys, "mode"])
     with pytest.raises(ConfigErrors):
         load(minimal(phases=f'end_of_data = [{{ rule = "{name}", {given} }}]'), REGISTRY)
+
+
+def test_an_access_key_does_not_stand_in_records() -> None:
+    text = """
+[[listener]]
+address = "127.0.0.1:2525"
+[relay]
+url = "maildir:mail"
+[server]
+relay_domains = ["example.org"]
+[phases]
+client = ["reject_rbl_client abcdefghijklmnopqrstuvwxyz.zen.dq.spamhaus.net=127.0.0.[2..11]"]
+rcpt = ["reject_unauth_destination"]
+"""
+    [rule] = load(text, REGISTRY).phases[Phase.CLIENT]
+    assert rule.text == "reject_rbl_client zen.dq.spamhaus.net=127.0.0.[2..11]"

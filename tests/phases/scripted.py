@@ -90,19 +90,19 @@ class Client:
         self.settled: list[Record] = []
 
     async def connect(self) -> Decision:
-        return await self._ask(Phase.CLIENT, Input.CLIENT, self.tx)
+        return await self._ask(Phase.CLIENT, self.tx)
 
     async def helo(self, name: str = "client.example.net") -> Decision:
         self.session.set_helo(name, esmtp=True)
-        return await self._ask(Phase.HELO, Input.HELO, self.tx)
+        return await self._ask(Phase.HELO, self.tx)
 
     async def mail(self, sender: str = "a@example.net") -> Decision:
         self.tx = Transaction(self.session, mailbox(sender))
         self.record = new_record()
-        return await self._ask(Phase.MAIL, Input.SENDER, self.tx)
+        return await self._ask(Phase.MAIL, self.tx)
 
     async def rcpt(self, recipient: str = "b@example.org") -> Decision:
-        decision = await self._ask(Phase.RCPT, Input.RECIPIENT, self.tx.about(mailbox(recipient)))
+        decision = await self._ask(Phase.RCPT, self.tx.about(mailbox(recipient)))
         if decision.reply is None:
             self.tx.recipients.append(mailbox(recipient))
         return decision
@@ -110,11 +110,11 @@ class Client:
     async def data(self) -> Decision:
         recipients = self.tx.recipients
         view = self.tx.about(recipients[0]) if len(recipients) == 1 else self.tx
-        return await self._ask(Phase.DATA, Input.RECIPIENT, view)
+        return await self._ask(Phase.DATA, view)
 
     async def end_of_data(self) -> Decision:
         view = self.tx.with_message(Message(b"Subject: x\r\n\r\nbody\r\n"))
-        return await self._ask(Phase.END_OF_DATA, Input.MESSAGE, view)
+        return await self._ask(Phase.END_OF_DATA, view)
 
     async def up_to_rcpt(self) -> Decision:
         """Say everything up to one RCPT; what was decided there, or at the first refusal before it."""
@@ -134,8 +134,8 @@ class Client:
         self.engine.settle(Transaction(self.session), self.outside, self.settled.append)
         self.engine.end_session(self.session)
 
-    async def _ask(self, phase: Phase, known: Input, tx: Transaction) -> Decision:
-        await self.engine.prefetch(tx, known)
+    async def _ask(self, phase: Phase, tx: Transaction) -> Decision:
+        await self.engine.prefetch(phase, tx)
         return await self.engine.decide(phase, tx, self.record)
 
 

@@ -79,7 +79,7 @@ async def test_a_look_up_starts_when_its_input_is_known(phase: Phase, shadow: bo
     """It stands in a later list, and is in flight before the client has said anything."""
     question = Question(gate=(gate := asyncio.Event()))
     client = Client(rule(phase, question, input=Input.CLIENT, lookup=True, shadow=shadow), limits=NEVER)
-    await client.engine.prefetch(client.tx, Input.CLIENT)
+    await client.engine.prefetch(Phase.CLIENT, client.tx)
     await question.started.wait()
     gate.set()
     await client.up_to_rcpt()
@@ -109,6 +109,14 @@ async def test_all_look_ups_are_in_flight_together() -> None:
     assert (await walking).reply is None
 
 
+async def test_a_list_that_was_answered_starts_nothing() -> None:
+    """DATA sees the one recipient again, but what RCPT's list asks about it was answered."""
+    client = Client(rule(Phase.RCPT, question := Question(), input=Input.RECIPIENT, lookup=True))
+    await client.up_to_rcpt()
+    await client.data(), await client.end_of_data()
+    assert question.asked == 1
+
+
 async def test_order_decides_whoever_answers_first() -> None:
     gate = asyncio.Event()
     slow, fast = Question(says(Action.REJECT), gate=gate), Question(PERMIT)
@@ -129,7 +137,7 @@ async def test_behind_a_cheap_rule_that_ends_the_list_nothing_starts(action: Act
         rule(Phase.CLIENT, behind, lookup=True),
         rule(Phase.HELO, elsewhere, input=Input.CLIENT, lookup=True),
     )
-    await client.engine.prefetch(client.tx, Input.CLIENT)
+    await client.engine.prefetch(Phase.CLIENT, client.tx)
     assert len(client.session.tasks) == 1
     await elsewhere.started.wait()
     assert behind.asked == 0
@@ -140,7 +148,7 @@ async def test_a_cheap_rule_in_shadow_stops_no_look_up(action: Action) -> None:
     client = Client(
         rule(Phase.CLIENT, Question(says(action)), shadow=True), rule(Phase.CLIENT, Question(), lookup=True)
     )
-    await client.engine.prefetch(client.tx, Input.CLIENT)
+    await client.engine.prefetch(Phase.CLIENT, client.tx)
     assert len(client.session.tasks) == 1
 
 
