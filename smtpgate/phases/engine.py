@@ -164,7 +164,9 @@ class Engine:
             return
         if isinstance(task, Outcome):
             _fill(entry, task)
-        elif task is not None:
+        elif task is None:
+            entry.error = "not asked: too many look-ups of this session in flight"
+        else:
             record.pending.add(task)
             task.add_done_callback(lambda done: None if done.cancelled() else _fill(entry, done.result()))
 

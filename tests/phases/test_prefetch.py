@@ -307,3 +307,18 @@ async def test_too_many_waiting_records_do_not_wait() -> None:
     question.gate.set()
     await client.engine.drain()
     assert len(client.settled) == 2
+
+
+async def test_a_shadow_rule_beyond_the_bound_says_why_it_has_no_answer() -> None:
+    gate = asyncio.Event()
+    client = Client(
+        rule(Phase.CLIENT, Question(gate=gate), text="first", lookup=True, shadow=True),
+        rule(Phase.CLIENT, Question(gate=gate), text="second", lookup=True, shadow=True),
+        limits=Limits(tasks_per_session=1),
+    )
+    await client.up_to_rcpt()
+    first, second = client.record.rules
+    assert (first.error, second.error) == (None, "not asked: too many look-ups of this session in flight")
+    gate.set()
+    client.hang_up()
+    await client.engine.drain()
