@@ -4,43 +4,52 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 CONFIG ?= config.toml
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCK   := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header --no-emit-index-url \
+          --no-emit-find-links --no-emit-trusted-host pyproject.toml
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint bench lock clean
+.DELETE_ON_ERROR:
 
 run: $(VENV)/run
 	@$(BIN)/smtpgate db upgrade --config $(CONFIG)
 	@exec $(BIN)/smtpgate serve --config $(CONFIG) --examples
 
+# ARGS: such as ARGS="tests/relay -x"
 test: $(VENV)/test
-	$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q $(ARGS)
 
+# The import contracts are among the tests (tests/test_layout.py).
 lint: $(VENV)/test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
 
 bench: $(VENV)/test
-	$(BIN)/python -m bench $(ARGS)
+	@$(BIN)/python -m bench $(ARGS)
 
-lock:
-	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links \
-	  --no-emit-trusted-host --no-header -o requirements/run.txt pyproject.toml --extra build
-	$(BIN)/pip-compile -q --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links \
-	  --no-emit-trusted-host --no-header -o requirements/test.txt pyproject.toml --extra build --extra test
+lock: $(VENV)/test
+	$(PIP) pip-tools
+	$(LOCK) --extra build -o requirements/run.txt
+	$(LOCK) --extra build --extra test -o requirements/test.txt
 
 clean:
 	rm -rf $(VENV) var
 
+# A venv that was made by half is removed: the next call must not take it for a whole one.
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 1; }
 
-# The lock is hash-pinned: what is installed is what was tested. The package itself is built without a network.
+# The locks are hash-pinned: what is installed is what was tested. The package itself is built without a network.
 $(VENV)/run: requirements/run.txt pyproject.toml | $(BIN)/python
-	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/run.txt
-	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "Installing into $(VENV), once; this takes a minute ..."
+	@$(PIP) --require-hashes -r requirements/run.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/test: requirements/test.txt $(VENV)/run
-	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/test.txt
+	@$(PIP) --require-hashes -r requirements/test.txt
 	@touch $@

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from gate import Gate
-from peers import Dovecot, PlayedDownstream, Postfix, SmtpSink
+
+from tests.system.gate import Gate
+from tests.system.peers import Dovecot, PlayedDownstream, Postfix, SmtpSink
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from program import PATIENCE, Program, free_port
+from tests.system.program import PATIENCE, Program, free_port
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,8 +9,8 @@ import socket
 import subprocess
 from pathlib import Path
 
-from gate import Talk
-from program import PATIENCE, Program, free_port, require, require_root
+from tests.system.gate import Talk
+from tests.system.program import PATIENCE, Program, free_port, require, require_root
 
 # Who owns the delivered mail: nobody else's mail is his.
 _OWNER = pwd.getpwnam("nobody")

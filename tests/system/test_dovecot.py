@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 import pytest
-from gate import Gate
-from messages import EIGHT_BIT, body, ref
-from peers import Dovecot
+
+from tests.system.gate import Gate
+from tests.system.messages import EIGHT_BIT, body, ref
+from tests.system.peers import Dovecot
 
 SENDER = "me@example.com"
 

@@ -5,9 +5,10 @@ import smtplib
 from collections.abc import Callable
 
 import pytest
-from gate import Gate, Talk
-from messages import ref
-from peers import PlayedDownstream, SmtpSink
+
+from tests.system.gate import Gate, Talk
+from tests.system.messages import ref
+from tests.system.peers import PlayedDownstream, SmtpSink
 
 MESSAGE = ["Subject: hand-over", "", "Hello", "."]
 

@@ -4,9 +4,10 @@ import smtplib
 from collections.abc import Callable
 
 import pytest
-from gate import Gate
-from messages import EIGHT_BIT, body, ref
-from peers import Postfix
+
+from tests.system.gate import Gate
+from tests.system.messages import EIGHT_BIT, body, ref
+from tests.system.peers import Postfix
 
 SENDER = "me@example.com"
 

@@ -4,10 +4,11 @@ import socket
 from collections.abc import Callable, Iterator
 
 import pytest
-from gate import ROOT, Gate
-from messages import ref
-from peers import in_maildir
-from program import free_port
+
+from tests.system.gate import ROOT, Gate
+from tests.system.messages import ref
+from tests.system.peers import in_maildir
+from tests.system.program import free_port
 
 
 @pytest.fixture(params=["nobody answers", "nobody is there"])

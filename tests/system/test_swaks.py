@@ -7,10 +7,11 @@ from email.policy import default as default_policy
 from pathlib import Path
 
 import pytest
-from gate import Gate
-from messages import body, ref
-from peers import in_maildir
-from program import PATIENCE, require
+
+from tests.system.gate import Gate
+from tests.system.messages import body, ref
+from tests.system.peers import in_maildir
+from tests.system.program import PATIENCE, require
 
 REFUSED_AT_RCPT = 24  # swaks(1), EXIT CODES
 

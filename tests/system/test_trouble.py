@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from gate import Gate
-from peers import in_maildir
+
+from tests.system.gate import Gate
+from tests.system.peers import in_maildir
 
 
 def send(gate: Gate, subject: str) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from gate import ROOT
-from program import PATIENCE
 
 import smtpgate
+from tests.system.gate import ROOT
+from tests.system.program import PATIENCE
 
 
 @pytest.fixture(scope="module")
