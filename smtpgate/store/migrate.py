@@ -54,7 +54,8 @@ def _only_one(directory: Path) -> Iterator[None]:
 
 
 def _create(path: Path) -> None:
-    # What a deleted database left behind would be taken for a part of the new one.
+    # What a deleted database left behind, perhaps still in use by another process, would be taken for a part of the
+    # new one: "disk I/O error" at every statement.
     for leftover in ("-wal", "-shm", "-journal"):
         path.with_name(path.name + leftover).unlink(missing_ok=True)
     # Records tell who writes to whom: not for everybody on this machine.

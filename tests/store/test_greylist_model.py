@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from smtpgate.store.greylist import Seen, Triplet
 from smtpgate.store.sqlite import open_store
 
-seconds = st.integers(0, 50).map(float)
-TRIPLETS = st.tuples(st.sampled_from("ab"), st.sampled_from(["", "x@y"]), st.sampled_from(["r@s", "ü@s", "\udcff@s"]))
+# Small numbers meet often: most of what can go wrong is at "exactly then".
+seconds = st.integers(0, 5).map(float)
+TRIPLETS = st.sampled_from([("net", "", "r@s"), ("net", "x@y", "r@s"), ("net", "x@y", "\udcff@s")])
 # Each step: how much later, which triplet, and whether dead rows are deleted first.
 STEPS = st.lists(st.tuples(seconds, TRIPLETS, st.booleans()), max_size=30)
 
@@ -37,7 +38,7 @@ def test_statement_and_model_agree(tmp_path):
     with asyncio.Runner() as runner:
         store = open_store(f"sqlite:///{tmp_path}/smtpgate.db")
 
-        @settings(deadline=None, max_examples=150)
+        @settings(deadline=None, max_examples=300)
         @given(delay=seconds, window=seconds, lifetime=seconds, steps=STEPS)
         def agree(delay, window, lifetime, steps):
             example, model, now = next(examples), Model(), 0.0

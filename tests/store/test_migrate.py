@@ -1,5 +1,7 @@
 """`upgrade` and the migrations behind it."""
 
+import fcntl
+import os
 import sqlite3
 import threading
 
@@ -8,6 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
 
+from smtpgate.store import migrate
 from smtpgate.store.greylist import StoreError
 from smtpgate.store.migrate import upgrade
 from smtpgate.store.schema import metadata
@@ -51,12 +54,18 @@ def test_several_may_create_it_at_once(tmp_path):
     assert sorted("created" in what for what in done) == [False, False, False, True]
 
 
-def test_leftovers_of_a_deleted_database_are_removed(tmp_path):
-    for name in ("smtpgate.db-wal", "smtpgate.db-shm", "smtpgate.db-journal"):
-        (tmp_path / name).write_bytes(b"of another database")
-    upgrade(f"sqlite:///{tmp_path}/smtpgate.db")
-    assert "record" in tables(tmp_path / "smtpgate.db")
-    assert not (tmp_path / "smtpgate.db-journal").exists()
+def test_who_creates_it_keeps_the_others_out(tmp_path, monkeypatch):
+    create = migrate._create
+
+    def create_alone(path):
+        directory = os.open(path.parent, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(directory)
+        create(path)
+
+    monkeypatch.setattr(migrate, "_create", create_alone)
+    assert "created" in upgrade(f"sqlite:///{tmp_path}/smtpgate.db")
 
 
 def test_a_database_of_a_later_version_is_left_alone(tmp_path):

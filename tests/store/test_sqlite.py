@@ -78,6 +78,31 @@ async def test_greylist_survives_a_restart(path):
     await second.close()
 
 
+DAY = 86_400.0
+
+
+@pytest.mark.parametrize(
+    ("attempts", "seen"),
+    [
+        ([0.0, 299.0], Seen(0.0, 0)),
+        ([0.0, 300.0], Seen(0.0, 1)),
+        ([0.0, 100.0, 299.0, 300.0], Seen(0.0, 1)),
+        ([0.0, 300.0, 301.0], Seen(0.0, 2)),
+        ([0.0, 2 * DAY - 1], Seen(0.0, 1)),
+        ([0.0, 2 * DAY], Seen(2 * DAY, 0)),  # never passed: forgotten
+        ([0.0, 200.0, 2 * DAY], Seen(2 * DAY, 0)),  # counted from the first attempt, not from the last
+        ([0.0, 300.0, 300.0 + 35 * DAY - 1], Seen(0.0, 2)),
+        ([0.0, 300.0, 300.0 + 35 * DAY], Seen(300.0 + 35 * DAY, 0)),  # passed, then not seen for too long
+        ([0.0, 300.0, 20 * DAY, 40 * DAY, 60 * DAY], Seen(0.0, 4)),
+        ([0.0, -5.0], Seen(0.0, 0)),  # the clock was set back
+    ],
+)
+async def test_what_the_greylist_remembers(store, attempts, seen):
+    for now in attempts:
+        last = await store.greylist(ALICE, now, **OPTIONS)
+    assert last == seen
+
+
 async def test_a_record_is_found_by_everything_that_names_it(store, path):
     written = story(sender="Alice@Example.COM", recipients=["bob@example.org", "Carol@example.org"])
     await store.write_records([written, story("00000000", client="2001:db8::1")])
@@ -227,6 +252,30 @@ async def test_two_who_lose_the_database_share_the_new_one(store, path):
     await other.write_records([story("0000000B")])
     await other.close()
     assert len(by_address(path, "192.0.2.7", 10)) == 2
+
+
+READER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN")
+print(connection.execute("SELECT count(*) FROM record").fetchone()[0], flush=True)
+sys.stdin.read()
+"""
+
+
+async def test_who_still_reads_the_deleted_database_does_not_spoil_the_new_one(store, path):
+    await store.write_records([story("0000000A")])
+    # It keeps the old write-ahead log open and locked; SQLite locks out other processes only.
+    reader = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", READER, path, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert await reader.stdout.readline() == b"1\n"
+    path.unlink()
+    await store.write_records([story("0000000B")])
+    await reader.communicate()
+    await store.write_records([story("0000000C")])
+    assert [found["ref"] for found in by_address(path, "192.0.2.7", 10)] == ["0000000C", "0000000B"]
+    assert rows(path, "PRAGMA integrity_check") == [("ok",)]
 
 
 async def test_a_corrupt_database_is_store_error_and_left_for_the_administrator(store, path):
