@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from scripted import CLOSE, HANG, scripted
+from scripted import CLOSE, EHLO, HANG, scripted
 from test_relay_smtp import CONTENT, ENVELOPE, OK, QUEUED, downstream_of, send
 
 from smtpgate.relay.downstream import DownstreamUnavailable
@@ -153,16 +153,19 @@ async def test_no_more_connections_than_allowed():
         answers = await asyncio.gather(*(d.recipient("b@x") for d in deliveries), return_exceptions=True)
         assert answers[:2] == [OK, OK]
         assert isinstance(answers[2], DownstreamUnavailable)
+        with pytest.raises(DownstreamUnavailable, match="too many"):
+            await deliveries[2].recipient("b@x")
         await deliveries[0].abandon()
         assert await deliveries[2].recipient("b@x") == OK  # there is room again
         assert server.connections == 2
 
 
 async def test_failed_connections_do_not_use_up_the_allowance():
-    async with scripted({"greeting": [CLOSE, b"554 No\r\n", b"220 Yes\r\n"]}) as server:
+    script = {"greeting": [CLOSE, b"554 No\r\n", b"220 Yes\r\n"], "EHLO": [EHLO + b"421 And bye\r\n", EHLO]}
+    async with scripted(script) as server:
         downstream = downstream_of(server, connections=1)
-        for _ in range(2):
-            with pytest.raises(DownstreamUnavailable, match=r"clos|554"):
+        for _ in range(3):
+            with pytest.raises(DownstreamUnavailable, match=r"clos|554|421"):
                 await send(downstream)
         assert await send(downstream) == [QUEUED]
 

@@ -156,6 +156,8 @@ async def test_a_refused_message(verb, code):
         [reply] = await send(downstream)
         assert reply.is_positive
         assert server.connections == 1
+    # RFC 5321 §4.1.1.4: the final dot ends the transaction whatever the answer; a refused DATA does not.
+    assert server.verbs().count("RSET") == (verb == "DATA")
 
 
 NONSENSE = [b"SSH-2.0\r\n", b"2 Ok\r\n", b"250-a\r\n550 b\r\n", b"x" * 5000, b"\0\r\n", b"354 What?\r\n"]
