@@ -11,17 +11,22 @@ from smtpgate.cli import serve as serve
 from smtpgate.cli import why as why
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command that the arguments name; returns the exit status."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    top = argparse.ArgumentParser(
         prog="smtpgate",
         description="The SMTP front door: asks every question, relays accepted mail, explains every decision.",
     )
-    parser.add_argument("--version", action="version", version=f"smtpgate {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    top.add_argument("--version", action="version", version=f"smtpgate {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in (serve, why, config, db):
         command.add_parser(commands)
-    args = parser.parse_args(argv)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that the arguments name; returns the exit status."""
+    args = parser().parse_args(argv)
     try:
         status: int = args.run(args)
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
