@@ -86,6 +86,8 @@ def kept(*fields: str, body: str = "body\r\n") -> bool:
         (' "unfinished mx.example.org; none', False),
         (" ;mx.example.org; none", False),
         (" (" + "x" * 2000 + ") mx.example.org; none", False),
+        (" other.example mx.example.org; none", False),
+        (" (" + "x" * 2000 + ") other.example; spf=pass smtp.helo=mx.example.org", False),
         (" other.example; spf=pass", True),
         (" other.example; spf=pass smtp.mailfrom=a@mx.example.org", True),
         (" other.example 1; spf=pass smtp.helo=mx.example.org", True),
