@@ -272,7 +272,7 @@ async def test_who_still_reads_the_deleted_database_does_not_spoil_the_new_one(s
     assert await reader.stdout.readline() == b"1\n"
     path.unlink()
     await store.write_records([story("0000000B")])
-    await reader.communicate()
+    await reader.communicate(b"")
     await store.write_records([story("0000000C")])
     assert [found["ref"] for found in by_address(path, "192.0.2.7", 10)] == ["0000000C", "0000000B"]
     assert rows(path, "PRAGMA integrity_check") == [("ok",)]
