@@ -264,12 +264,12 @@ sys.stdin.read()
 
 
 async def test_who_still_reads_the_deleted_database_does_not_spoil_the_new_one(store, path):
-    await store.write_records([story("0000000A")])
+    await store.write_records([story("0000000A", helo="x" * 10_000)] * 50)
     # It keeps the old write-ahead log open and locked; SQLite locks out other processes only.
     reader = await asyncio.create_subprocess_exec(
         sys.executable, "-c", READER, path, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
-    assert await reader.stdout.readline() == b"1\n"
+    assert await reader.stdout.readline() == b"50\n"
     path.unlink()
     await store.write_records([story("0000000B")])
     await reader.communicate(b"")
