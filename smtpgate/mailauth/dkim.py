@@ -20,7 +20,6 @@ from smtpgate.mailauth.message import HeaderField, Message
 log = logging.getLogger(__name__)
 
 MOST_SIGNATURES = 8
-_LARGEST_HEADER = 256 * 1024
 # Below this the hash takes less than handing it to a thread.
 _LARGE_BODY = 64 * 1024
 _MOST_KEYS = 4
@@ -50,7 +49,7 @@ async def verify_dkim(resolver: Resolver, message: Message, *, clock: Callable[[
 
     clock: the wall time in seconds since 1970. Never raises, except when cancelled.
     """
-    if message.header_end > _LARGEST_HEADER:
+    if message.header_too_large:
         return [DkimResult("permerror", reason="header too large")]
     fields = [field for field in message.fields if field.name == b"dkim-signature"][:MOST_SIGNATURES]
     if not fields:

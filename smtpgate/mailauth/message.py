@@ -4,6 +4,11 @@ from functools import cached_property
 from typing import NamedTuple
 
 
+# Sendmail's bound is 32 KiB, and it is known to hurt nobody; reading this much takes a few milliseconds.
+LARGEST_HEADER = 256 * 1024
+MOST_HEADER_LINES = 5000
+
+
 class HeaderField(NamedTuple):
     """One header field. raw: all its bytes, folding and final CRLF included."""
 
@@ -26,14 +31,20 @@ class Message:
     def header_end(self) -> int:
         """Where the header section ends: the offset behind its last CRLF.
 
-        RFC 5322 §2.1: the body is separated from the header section by an empty line. A first line that is
-        no header field (no colon, not folded) ends the section too, as every MTA sees it.
+        RFC 5322 §2.1: the body is separated from the header section by an empty line. Some readers see its end at the
+        first line that is no field; what stands behind that line is treated as header too, to be on the safe side.
         """
         content = self.content
         if content.startswith(b"\r\n"):
             return 0
         blank = content.find(b"\r\n\r\n")
         return len(content) if blank < 0 else blank + 2
+
+    @property
+    def header_too_large(self) -> bool:
+        """Whether the header section is larger than any mail's, so that reading its fields would hold others up."""
+        end = self.header_end
+        return end > LARGEST_HEADER or self.content.count(b"\n", 0, end) > MOST_HEADER_LINES
 
     @cached_property
     def fields(self) -> tuple[HeaderField, ...]:

@@ -35,11 +35,11 @@ _DELAYED = (Phase.CLIENT, Phase.HELO, Phase.MAIL)
 class Limits:
     """Bounds of the engine. Times in seconds.
 
-    rule_timeout: for one rule. shadow_grace: how long a record waits for shadow rules after the last reply.
+    rule_timeout: for one rule; above the longest deadline that a check keeps itself (SPF: 20). shadow_grace: how long a record waits for shadow rules after the last reply.
     tasks_per_session: look-ups in flight for one session. settling: records that may wait at one time.
     """
 
-    rule_timeout: float = 20.0
+    rule_timeout: float = 25.0
     shadow_grace: float = 2.0
     tasks_per_session: int = 32
     settling: int = 2000

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 END_OF_DATA = "end of data"
 SENDER_OK = Reply(250, "1.0", "Ok")
 UNAVAILABLE = Reply(451, "4.1", "Downstream mail server unavailable, please try again later")
+HEADER_TOO_LARGE = Reply(552, "3.4", "Message header size exceeds the fixed limit")
 TOO_MANY_HOPS = Reply(554, "4.0", "Too many hops")
 BARE_LINE_END = Reply(550, "5.2", "Message contains bare CR, bare LF or NUL characters")
 
@@ -173,6 +174,8 @@ class Reception:
         refusal = None
         if not strict:
             refusal = BARE_LINE_END
+        elif message.header_too_large:
+            refusal = HEADER_TOO_LARGE
         elif sum(field.name == b"received" for field in message.fields) > MOST_HOPS:
             refusal = TOO_MANY_HOPS
         if refusal is not None:

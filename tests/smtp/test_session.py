@@ -265,6 +265,25 @@ async def test_hops(hops: int, reply: str) -> None:
         assert replies[-1].startswith(reply)
 
 
+HEADERS = [
+    (b"A: b\r\n" * 4990, "250 2.0.0"),
+    (b"A: b\r\n" * 5001, "552 5.3.4"),
+    (b"A: " + b"b" * 200_000 + b"\r\n", "250 2.0.0"),
+    (b"A: " + b"b" * 300_000 + b"\r\n", "552 5.3.4"),
+    (b"no header field\r\n" * 6000, "552 5.3.4"),
+]
+
+
+@pytest.mark.parametrize(("header", "reply"), HEADERS)
+async def test_the_header_is_bounded(header: bytes, reply: str) -> None:
+    """The body is not: its lines cost nothing."""
+    async with serving() as gate, gate.client() as client:
+        await client.greet()
+        body = b"\r\n" + b"line\r\n" * 20_000
+        replies = await client.deliver("me@example.net", ["you@example.org"], header + body)
+        assert replies[-1].startswith(reply)
+
+
 async def test_results_of_enforced_checks_go_into_the_header() -> None:
     config = """
 [phases]
