@@ -1,0 +1,62 @@
+"""CPU time, from /proc: of a process with all its children, those that ended included, and of the whole machine."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+_TICK = 1 / os.sysconf("SC_CLK_TCK")
+
+
+class _Process(NamedTuple):
+    """ticks: its own CPU time and that of the children that it has waited for."""
+
+    pid: int
+    parent: int
+    ticks: int
+
+
+def of_tree(root: int) -> float:
+    """CPU seconds, user and system, of a process and all that descends from it.
+
+    A child that ended is counted by its parent (proc(5): cutime, cstime), so that nothing is lost between two calls.
+    """
+    children: defaultdict[int, list[_Process]] = defaultdict(list)
+    for process in _processes():
+        children[process.parent].append(process)
+        if process.pid == root:
+            children[-1].append(process)
+    ticks, waiting = 0, children[-1]
+    while waiting:
+        process = waiting.pop()
+        ticks += process.ticks
+        waiting += children[process.pid]
+    return ticks * _TICK
+
+
+def of_machine() -> float:
+    """CPU seconds that all processes of this machine have used, interrupts included."""
+    user, nice, system, _idle, _iowait, irq, softirq = _machine()[:7]
+    return (user + nice + system + irq + softirq) * _TICK
+
+
+def stolen() -> float:
+    """Seconds in which this machine, if it is a virtual one, wanted to run and was not let."""
+    return _machine()[7] * _TICK
+
+
+def _machine() -> list[int]:
+    return [int(ticks) for ticks in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+
+
+def _processes() -> Iterator[_Process]:
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            try:
+                stat = Path(entry.path, "stat").read_text()
+            except OSError:
+                continue  # it ended meanwhile
+            # The name may hold blanks and parentheses; behind it stand the state, the parent, … (proc(5)).
+            fields = stat.rpartition(")")[2].split()
+            yield _Process(int(entry.name), int(fields[1]), sum(map(int, fields[11:15])))

@@ -1,0 +1,109 @@
+"""From samples to what is printed."""
+
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Sequence
+from datetime import date
+from statistics import median
+from typing import NamedTuple
+
+from bench.processes import require
+
+# Above this share of the cores, what other programs do is more than noise.
+_FOREIGN_SHARE = 0.05
+
+
+class Sample(NamedTuple):
+    """One turn of one gate. Times in seconds.
+
+    gate_cpu: of the gate's processes. machine_cpu: of everything, the client and smtp-sink included.
+    foreign_cpu: of programs that have nothing to do with the measurement.
+    """
+
+    messages: int
+    seconds: float
+    gate_cpu: float
+    machine_cpu: float
+    foreign_cpu: float
+
+    @property
+    def rate(self) -> float:
+        """Messages per second."""
+        return self.messages / self.seconds
+
+
+class Ratio(NamedTuple):
+    """Ours to theirs, turn by turn."""
+
+    median: float
+    least: float
+    most: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.least:.2f}–{self.most:.2f})"
+
+
+class Row(NamedTuple):
+    """One figure: the medians of both, and their ratio."""
+
+    name: str
+    ours: float
+    theirs: float
+    ratio: Ratio
+
+
+Pairs = Sequence[tuple[Sample, Sample]]
+
+_FIGURES: dict[str, Callable[[Sample], float]] = {
+    "messages/s": lambda sample: sample.rate,
+    "CPU of the gate, ms/message": lambda sample: sample.gate_cpu / sample.messages * 1000,
+    "CPU of the machine, ms/message": lambda sample: sample.machine_cpu / sample.messages * 1000,
+}
+
+
+def rows(pairs: Pairs) -> list[Row]:
+    """The figures of one kind of message. pairs: smtpgate's and Postfix's sample of each round."""
+    found = []
+    for name, figure in _FIGURES.items():
+        ours, theirs = ([figure(sample) for sample in samples] for samples in zip(*pairs, strict=True))
+        ratios = [mine / other if other else float("inf") for mine, other in zip(ours, theirs, strict=True)]
+        found.append(Row(name, median(ours), median(theirs), Ratio(median(ratios), min(ratios), max(ratios))))
+    return found
+
+
+def foreign_share(pairs: Pairs, cores: int) -> float:
+    """How much of the machine other programs had meanwhile, 0 … 1."""
+    samples = [sample for pair in pairs for sample in pair]
+    return max(0.0, sum(sample.foreign_cpu for sample in samples)) / (sum(sample.seconds for sample in samples) * cores)
+
+
+def table(name: str, pairs: Pairs) -> str:
+    """What is printed for one kind of message."""
+    cores = os.cpu_count() or 1
+    count = [sum(sample.messages for sample in samples) for samples in zip(*pairs, strict=True)]
+    lines = [
+        f"\n{name}: {len(pairs)} rounds, {count[0]} and {count[1]} messages",
+        f"  {'':32}{'smtpgate':>10}{'Postfix':>10}   ratio (range)",
+    ]
+    lines += [
+        f"  {row.name:32}{row.ours:10.{_digits(row)}f}{row.theirs:10.{_digits(row)}f}   {row.ratio}"
+        for row in rows(pairs)
+    ]
+    share = foreign_share(pairs, cores)
+    if share > _FOREIGN_SHARE:
+        lines.append(f"  ! other programs had {share:.0%} of the cores: trust the ratio and the gate's CPU only")
+    return "\n".join(lines)
+
+
+def headline() -> str:
+    """Where and with what this was measured."""
+    postfix = subprocess.run([require("postconf"), "-d", "-h", "mail_version"], capture_output=True, text=True).stdout
+    return (
+        f"{date.today()}, {os.cpu_count()} cores, Linux {platform.release().split('-')[0]}, "
+        f"Python {platform.python_version()}, Postfix {postfix.strip()}"
+    )
+
+
+def _digits(row: Row) -> int:
+    return 0 if min(row.ours, row.theirs) >= 100 else 2
