@@ -14,7 +14,7 @@ class FakeGreylist:
         if self.broken:
             raise StoreError("locked")
         first, last, passes = self.rows.get(triplet, (now, now, 0))
-        forgotten = now - last > lifetime if passes else now - first > window
+        forgotten = now - last >= lifetime if passes else now - first >= window
         if forgotten:
             first, passes = now, 0
         if passes or now - first >= delay:

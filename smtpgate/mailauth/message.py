@@ -3,7 +3,6 @@
 from functools import cached_property
 from typing import NamedTuple
 
-
 # Sendmail's bound is 32 KiB, and it is known to hurt nobody; reading this much takes a few milliseconds.
 LARGEST_HEADER = 256 * 1024
 MOST_HEADER_LINES = 5000

@@ -35,7 +35,8 @@ _DELAYED = (Phase.CLIENT, Phase.HELO, Phase.MAIL)
 class Limits:
     """Bounds of the engine. Times in seconds.
 
-    rule_timeout: for one rule; above the longest deadline that a check keeps itself (SPF: 20). shadow_grace: how long a record waits for shadow rules after the last reply.
+    rule_timeout: for one rule; above the longest deadline that a check keeps itself (SPF: 20).
+    shadow_grace: how long a record waits for shadow rules after the last reply.
     tasks_per_session: look-ups in flight for one session. settling: records that may wait at one time.
     """
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
+import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 
@@ -136,5 +136,10 @@ def _limits(settings: Settings) -> DialogLimits:
 
 
 def _write_line(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    """Write to standard output, in a thread of the recorder's.
+
+    Not through sys.stdout: a thread that is stuck in there when the process ends makes Python abort.
+    """
+    data = line.encode() + b"\n"
+    while data:
+        data = data[os.write(1, data) :]
