@@ -16,7 +16,8 @@ LATER, MINUTE, DAY = "defer 450 4.2.0", 60, 86400
     [
         # (seconds since the first attempt, answer)
         ([(0, LATER), (299, LATER), (300, "dunno")], {}),
-        ([(0, LATER), (2 * DAY, "dunno"), (36 * DAY, "dunno")], {}),
+        ([(0, LATER), (2 * DAY - 1, "dunno"), (36 * DAY, "dunno")], {}),
+        ([(0, LATER), (2 * DAY, LATER)], {}),
         ([(0, LATER), (2 * DAY + 1, LATER), (2 * DAY + 301, "dunno")], {}),
         ([(0, LATER), (300, "dunno"), (301 + 35 * DAY, LATER)], {}),
         ([(0, LATER), (59, LATER), (60, "dunno")], {"delay": "1m"}),
