@@ -6,6 +6,7 @@ A transcript begins with TOML between two lines of "+++" (the rules; [dns] for t
   C: a command; several in a row go out in one piece
   C! bytes as they are, with \\r \\n \\0 \\xNN, without a line end
   S: what the server answers, line by line; * stands for anything, REF for a reference
+  S+ the last line of a reply of several, whatever the others say
   S| the server closes
 """
 
@@ -71,11 +72,13 @@ async def _play(steps: list[str], client: Client) -> None:
             await client.send(pending)
             pending = b""
         line = await client.line()
+        while step.startswith("S+") and line[3:4] == "-":
+            line = await client.line()
         where = f"line {number}: {step!r}, got {line!r}"
         if step == "S|":
             assert line == "", where
         else:
-            assert re.fullmatch(_pattern(step.removeprefix("S: ")), line.removesuffix("\r\n")), where
+            assert re.fullmatch(_pattern(step[3:]), line.removesuffix("\r\n")), where
 
 
 def _bytes(step: str) -> bytes:
