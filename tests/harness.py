@@ -13,7 +13,8 @@ from smtpgate.phases.context import Context
 from smtpgate.phases.engine import Engine, Limits
 from smtpgate.record import Record
 from smtpgate.smtp.dialog import Dialog
-from smtpgate.smtp.services import DialogLimits, Services
+from smtpgate.smtp.limits import DialogLimits
+from smtpgate.smtp.services import Services
 from tests.fake_store import FakeGreylist
 from tests.fakes import Clock, FakeDns, FakeDownstream
 

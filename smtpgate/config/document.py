@@ -95,7 +95,7 @@ def written(fields: Collection[Field], table: Mapping[str, Any]) -> dict[str, An
 
 
 def _where(path: Path) -> str:
-    """A path as the administrator sees it: "[server] size_limit"."""
+    """A path as the administrator sees it: "[limits] recipients"."""
     if not path:
         return ""
     section, *rest = (part for part in path if isinstance(part, str))

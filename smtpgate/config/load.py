@@ -12,6 +12,7 @@ from smtpgate.config.rules import Placed, RuleReader
 from smtpgate.config.settings import (
     SECTIONS,
     DnsSettings,
+    LimitSettings,
     ListenerSettings,
     RecordSettings,
     RelaySettings,
@@ -57,6 +58,7 @@ def load(text: str, registry: Mapping[str, CheckSpec], file: str = "config.toml"
     document = Document(text, file)
     _check_section_names(document)
     server = _section(document, "server", ServerSettings)
+    limits = _section(document, "limits", LimitSettings)
     relay = _section(document, "relay", RelaySettings)
     store = _section(document, "store", StoreSettings)
     record = _section(document, "record", RecordSettings)
@@ -66,13 +68,16 @@ def load(text: str, registry: Mapping[str, CheckSpec], file: str = "config.toml"
     phases = RuleReader(document, registry, delay_reject=delay_reject).read(document.table("phases"))
     if server:
         _check_server(document, server)
+    if limits:
+        _check_limits(document, limits)
     if relay:
         _check_loop(document, relay, listeners)
-    if document.errors or not (server and relay and store and record and dns):
+    if document.errors or not (server and limits and relay and store and record and dns):
         raise ConfigErrors(document.errors)
     return Settings(
         server=server,
         listeners=tuple(listeners),
+        limits=limits,
         relay=relay,
         store=store,
         record=record,
@@ -131,10 +136,13 @@ def _check_server(document: Document, server: ServerSettings) -> None:
                 f"{network} is the whole Internet, which would make this an open relay",
                 hint="name only networks of your own",
             )
-    if server.size_limit > server.message_memory:
-        options = document.table("server")
-        key = "message_memory" if "message_memory" in options else "size_limit"
-        document.error(("server", key), "message_memory holds no message of size_limit", "size_limit or more")
+
+
+def _check_limits(document: Document, limits: LimitSettings) -> None:
+    if limits.message_size > limits.message_memory:
+        options = document.table("limits")
+        key = "message_memory" if "message_memory" in options else "message_size"
+        document.error(("limits", key), "message_memory holds no message of message_size", "message_size or more")
 
 
 def _check_loop(document: Document, relay: RelaySettings, listeners: Iterable[ListenerSettings]) -> None:

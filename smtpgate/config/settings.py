@@ -38,7 +38,7 @@ def downstream_url(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """What holds for every listener. Sizes in bytes, times in seconds."""
+    """What holds for every listener."""
 
     hostname: str = option(server_name, "", 'name in the banner and in header fields; "" is the system\'s name')
     mynetworks: tuple[Network, ...] = option(list_of(network), [], "clients in these networks may send anywhere")
@@ -46,11 +46,6 @@ class ServerSettings:
     delay_reject: bool = option(
         boolean, True, "answer the client, helo and mail lists at RCPT, so that the record is whole"
     )
-    size_limit: int = option(above_zero(size), "25MiB", "largest message")
-    recipient_limit: int = option(count, 1000, "most recipients of one message")
-    session_limit: int = option(count, 1000, "most sessions at one time")
-    message_memory: int = option(above_zero(size), "512MiB", "for all messages being received at one time")
-    command_timeout: float = option(above_zero(duration), "5m", "how long a silent client is waited for")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +63,18 @@ class ListenerSettings:
     def port(self) -> int:
         """The port."""
         return self.address.port
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """What one client, and all together, may take. Sizes in bytes, times in seconds."""
+
+    message_size: int = option(above_zero(size), "25MiB", "largest message")
+    message_memory: int = option(above_zero(size), "512MiB", "for all messages being received at one time")
+    recipients: int = option(count, 1000, "most recipients of one message")
+    sessions: int = option(count, 1000, "most sessions at one time")
+    command_timeout: float = option(above_zero(duration), "5m", "how long a silent client is waited for")
+    hard_error_limit: int = option(count, 20, "mistakes without a message between them, then 421")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,7 @@ class DnsSettings:
 SECTIONS: Mapping[str, type[Any]] = {
     "server": ServerSettings,
     "listener": ListenerSettings,
+    "limits": LimitSettings,
     "relay": RelaySettings,
     "store": StoreSettings,
     "record": RecordSettings,
@@ -121,6 +129,7 @@ class Settings:
 
     server: ServerSettings
     listeners: tuple[ListenerSettings, ...]
+    limits: LimitSettings
     relay: RelaySettings
     store: StoreSettings
     record: RecordSettings

@@ -1,6 +1,7 @@
 """One worker: builds the services from the settings, listens, serves, and stops without losing anything."""
 
 import asyncio
+import dataclasses
 import logging
 import os
 import signal
@@ -15,7 +16,8 @@ from smtpgate.phases.engine import Engine
 from smtpgate.relay.open import open_downstream
 from smtpgate.server.recorder import Recorder
 from smtpgate.smtp.dialog import Dialog
-from smtpgate.smtp.services import DialogLimits, Services
+from smtpgate.smtp.limits import DialogLimits
+from smtpgate.smtp.services import Services
 from smtpgate.store.sqlite import open_store
 
 log = logging.getLogger(__name__)
@@ -62,7 +64,7 @@ class Worker:
             downstream=downstream,
             record=recorder.put,
             clock=time.time,
-            limits=_limits(settings),
+            limits=DialogLimits(**dataclasses.asdict(settings.limits)),
         )
         await recorder.start()
         try:
@@ -122,17 +124,6 @@ class Worker:
 def _nameservers(settings: Settings) -> list[str] | None:
     servers = settings.dns.nameservers
     return [server.host for server in servers] or None
-
-
-def _limits(settings: Settings) -> DialogLimits:
-    server = settings.server
-    return DialogLimits(
-        message_size=server.size_limit,
-        message_memory=server.message_memory,
-        recipients=server.recipient_limit,
-        sessions=server.session_limit,
-        command_timeout=server.command_timeout,
-    )
 
 
 def _write_line(line: str) -> None:

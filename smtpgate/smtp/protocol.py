@@ -136,7 +136,7 @@ class Connection(SMTP):
                 await handler(self, command.argument)
             except CommandError as error:
                 self.mistake(_shown(line), error.reply)
-                if self.errors >= self.services.limits.errors:
+                if self.errors >= self.services.limits.hard_error_limit:
                     await self.close_with("errors", TOO_MANY_ERRORS)
 
     def _watch_pipelining(self, verb: str) -> None:

@@ -8,22 +8,7 @@ from typing import Any
 from smtpgate.phases.engine import Engine
 from smtpgate.record import Record
 from smtpgate.relay.downstream import Downstream
-
-
-@dataclass(frozen=True, slots=True)
-class DialogLimits:
-    """Bounds of the dialog. Sizes in bytes, times in seconds.
-
-    message_memory: all messages being received at one time. errors: mistakes of a client before it is sent away
-    (Postfix: smtpd_hard_error_limit).
-    """
-
-    message_size: int = 25 * 2**20
-    message_memory: int = 512 * 2**20
-    recipients: int = 1000
-    sessions: int = 1000
-    command_timeout: float = 300.0
-    errors: int = 20
+from smtpgate.smtp.limits import DialogLimits
 
 
 @dataclass(slots=True)

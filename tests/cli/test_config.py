@@ -60,7 +60,7 @@ def test_show_prints_every_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert smtpgate("config", "show") == 0
     shown = tomllib.loads(capsys.readouterr().out)
     assert shown["relay"] == {"url": "maildir:var/mail", "connect_timeout": "10s", "timeout": "60s"}
-    assert shown["server"]["size_limit"] == "25MiB"
+    assert shown["limits"]["message_size"] == "25MiB"
     assert shown["server"]["hostname"] == system_name()
     assert {"rule": "greylist", "delay": "5m", "window": "2d", "mode": "shadow"}.items() <= shown["phases"]["rcpt"][
         -1

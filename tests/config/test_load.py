@@ -65,8 +65,9 @@ def test_defaults() -> None:
     server = settings.server
     assert server.hostname == system_name()
     assert (server.mynetworks, server.relay_domains, server.delay_reject) == ((), frozenset(), True)
-    assert (server.size_limit, server.message_memory) == (25 * 2**20, 512 * 2**20)
-    assert (server.recipient_limit, server.session_limit, server.command_timeout) == (1000, 1000, 300.0)
+    limits = settings.limits
+    assert (limits.message_size, limits.message_memory) == (25 * 2**20, 512 * 2**20)
+    assert (limits.recipients, limits.sessions, limits.command_timeout) == (1000, 1000, 300.0)
     assert (settings.listeners[0].host, settings.listeners[0].port) == ("::1", 25)
     assert (settings.relay.connect_timeout, settings.relay.timeout) == (10.0, 60.0)
     assert settings.store.url == "sqlite:///var/smtpgate.db"

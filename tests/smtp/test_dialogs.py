@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from smtpgate.relay.downstream import DownstreamUnavailable, RelayReply
-from smtpgate.smtp.services import DialogLimits
+from smtpgate.smtp.limits import DialogLimits
 from tests.fakes import FakeDns, FakeDownstream
 from tests.harness import PLAIN, Client, serving
 

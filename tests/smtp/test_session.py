@@ -9,7 +9,7 @@ import pytest
 from smtpgate.mailauth.message import Message
 from smtpgate.record import Record
 from smtpgate.relay.downstream import DownstreamUnavailable, RelayReply
-from smtpgate.smtp.services import DialogLimits
+from smtpgate.smtp.limits import DialogLimits
 from tests.fakes import FakeDns, FakeDownstream
 from tests.harness import PATIENCE, Client, Gate, serving
 
