@@ -14,6 +14,7 @@ from typing import Any
 
 from smtpgate.record import Record
 from smtpgate.server.transaction_log import TransactionLog
+from smtpgate.store.delivered import KEEP_DELIVERED
 from smtpgate.store.greylist import StoreError
 from smtpgate.store.store import Store
 
@@ -136,7 +137,9 @@ class Recorder:
         while True:
             now = self._clock()
             try:
-                await self._store.delete_before(record_at=now - self._keep, greylist_at=now)
+                await self._store.delete_before(
+                    record_at=now - self._keep, greylist_at=now, delivered_at=now - KEEP_DELIVERED
+                )
             except StoreError as trouble:
                 log.warning("old records cannot be deleted now: %s", trouble)
             except Exception:

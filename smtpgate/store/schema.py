@@ -46,3 +46,15 @@ record_address = Table(
     Index("record_address_address", "address", "record_id"),
     sqlite_with_rowid=False,
 )
+
+# Which recipients already have a message that its client was told to send again.
+# digest: of envelope sender and content.
+delivered = Table(
+    "delivered",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("recipient", Text, primary_key=True),
+    Column("at", Double, nullable=False),
+    Index("delivered_at", "at"),
+    sqlite_with_rowid=False,
+)

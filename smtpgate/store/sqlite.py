@@ -14,7 +14,7 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -95,10 +95,24 @@ class SqliteStore:
         """Write records, all or none (Store)."""
         await self._request(lambda connection: _write(connection, stories))
 
-    async def delete_before(self, record_at: float, greylist_at: float) -> int:
+    async def delivered(self, digest: str) -> frozenset[str]:
+        """The recipients that have a message (DeliveredRecipients)."""
+        rows = await self._request(lambda connection: statements.DELIVERED.run(connection, digest=digest).fetchall())
+        return frozenset(recipient for (recipient,) in rows)
+
+    async def remember(self, digest: str, recipients: Collection[str], at: float) -> None:
+        """Note that these have a message (DeliveredRecipients)."""
+        await self._request(lambda connection: _remember(connection, digest, recipients, at))
+
+    async def delete_before(self, record_at: float, greylist_at: float, delivered_at: float) -> int:
         """Delete what is old, a batch a transaction (Store)."""
         deleted = 0
-        for delete, before in ((_delete_records, record_at), (_delete_expired, greylist_at)):
+        deletions = (
+            (_delete_records, record_at),
+            (_delete_expired, greylist_at),
+            (_delete_delivered, delivered_at),
+        )
+        for delete, before in deletions:
             batch = _DELETED_AT_ONCE
             while batch == _DELETED_AT_ONCE:
                 batch = await self._request(partial(delete, before=before))
@@ -255,6 +269,12 @@ def _write(connection: sqlite3.Connection, stories: Iterable[dict[str, Any]]) ->
         statements.INSERT_ADDRESSES.run(connection, rows=json.dumps(addresses))
 
 
+def _remember(connection: sqlite3.Connection, digest: str, recipients: Collection[str], at: float) -> None:
+    with _undone_as_one(connection):
+        for recipient in recipients:
+            statements.REMEMBER.run(connection, digest=digest, recipient=_text(recipient), at=at)
+
+
 def _delete_records(connection: sqlite3.Connection, before: float) -> int:
     parameters = {"before": before, "most": _DELETED_AT_ONCE}
     with _undone_as_one(connection):
@@ -264,6 +284,10 @@ def _delete_records(connection: sqlite3.Connection, before: float) -> int:
 
 def _delete_expired(connection: sqlite3.Connection, before: float) -> int:
     return statements.DELETE_EXPIRED.run(connection, before=before, most=_DELETED_AT_ONCE).rowcount
+
+
+def _delete_delivered(connection: sqlite3.Connection, before: float) -> int:
+    return statements.DELETE_DELIVERED.run(connection, before=before, most=_DELETED_AT_ONCE).rowcount
 
 
 def _text(text: str | None) -> str:

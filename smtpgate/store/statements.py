@@ -11,7 +11,7 @@ from sqlalchemy import BindParameter, Column, bindparam, case, delete, func, ins
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.expression import ClauseElement
 
-from smtpgate.store.schema import greylist, record, record_address
+from smtpgate.store.schema import delivered, greylist, record, record_address
 
 
 class Statement:
@@ -66,9 +66,24 @@ def _insert_rows(columns: list[Column[Any]]) -> ClauseElement:
     return insert(columns[0].table).from_select(columns, select(*values))
 
 
+def _remember() -> ClauseElement:
+    """Note that a recipient has a message, or has it still: (digest, recipient, at)."""
+    row = sqlite.insert(delivered).values(
+        digest=bindparam("digest"), recipient=bindparam("recipient"), at=bindparam("at")
+    )
+    return row.on_conflict_do_update(
+        index_elements=[delivered.c.digest, delivered.c.recipient], set_={"at": row.excluded.at}
+    )
+
+
 _EXPIRED = (
     select(greylist.c.client, greylist.c.sender, greylist.c.recipient)
     .where(greylist.c.expires <= bindparam("before"))
+    .limit(bindparam("most"))
+)
+_FORGOTTEN = (
+    select(delivered.c.digest, delivered.c.recipient)
+    .where(delivered.c.at < bindparam("before"))
     .limit(bindparam("most"))
 )
 _OLD = (
@@ -82,6 +97,9 @@ GREYLIST_UPSERT = Statement(_greylist_upsert())
 DELETE_EXPIRED = Statement(
     delete(greylist).where(tuple_(greylist.c.client, greylist.c.sender, greylist.c.recipient).in_(_EXPIRED))
 )
+DELIVERED = Statement(select(delivered.c.recipient).where(delivered.c.digest == bindparam("digest")))
+REMEMBER = Statement(_remember())
+DELETE_DELIVERED = Statement(delete(delivered).where(tuple_(delivered.c.digest, delivered.c.recipient).in_(_FORGOTTEN)))
 NEXT_RECORD_ID = Statement(select(func.coalesce(func.max(record.c.id), 0) + 1))
 # rows: a JSON list of lists, each as long as the list of columns here.
 _RECORD_COLUMNS = [record.c[name] for name in ("id", "at", "ref", "client", "helo", "sender", "outcome", "story")]

@@ -3,21 +3,23 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from smtpgate.store.delivered import DeliveredRecipients
 from smtpgate.store.greylist import Greylist
 
 
-class Store(Greylist, Protocol):
+class Store(Greylist, DeliveredRecipients, Protocol):
     """The database. Every method but close() raises StoreError when it cannot answer now."""
 
     async def write_records(self, stories: Sequence[dict[str, Any]]) -> None:
         """Write records (Record.story()), all or none; on return they are committed."""
         ...
 
-    async def delete_before(self, record_at: float, greylist_at: float) -> int:
-        """Delete records that began before `record_at` and triplets that expired by `greylist_at`.
+    async def delete_before(self, record_at: float, greylist_at: float, delivered_at: float) -> int:
+        """Delete records that began before `record_at`, triplets that expired by `greylist_at`, and what was remembered
+        of deliveries before `delivered_at`.
 
-        Both are seconds since 1970. It works in bounded batches, so that nobody waits long for it. Returns how many
-        records and triplets were deleted.
+        All are seconds since 1970. It works in bounded batches, so that nobody waits long for it. Returns how many
+        records, triplets and recipients were deleted.
         """
         ...
 

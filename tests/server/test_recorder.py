@@ -11,6 +11,7 @@ import pytest
 from smtpgate.record import Record, ReplyEntry, RuleEntry
 from smtpgate.server.recorder import Recorder
 from smtpgate.server.transaction_log import TransactionLog
+from smtpgate.store.delivered import KEEP_DELIVERED
 from smtpgate.store.greylist import StoreError
 from smtpgate.store.lookup import by_reference
 from smtpgate.store.sqlite import SqliteStore
@@ -40,8 +41,8 @@ class FakeStore:
             raise failure
         self.refs += [story["ref"] for story in stories]
 
-    async def delete_before(self, record_at, greylist_at):
-        self.deletions.put_nowait((record_at, greylist_at))
+    async def delete_before(self, record_at, greylist_at, delivered_at):
+        self.deletions.put_nowait((record_at, greylist_at, delivered_at))
         if self.failures:
             raise self.failures.pop(0)
         return 0
@@ -208,9 +209,9 @@ async def test_old_records_and_dead_triplets_are_deleted_again_and_again(caplog)
     store, clock = FakeStore(StoreError("locked")), Clock(100_000_000.0)
     recorder = Recorder(store, print, clock, KEEP, delete_every=0)
     await recorder.start()
-    assert await store.deleted() == (100_000_000.0 - KEEP, 100_000_000.0)
+    assert await store.deleted() == (100_000_000.0 - KEEP, 100_000_000.0, 100_000_000.0 - KEEP_DELIVERED)
     clock.advance(3600)
-    while await store.deleted() != (100_003_600.0 - KEEP, 100_003_600.0):
+    while await store.deleted() != (100_003_600.0 - KEEP, 100_003_600.0, 100_003_600.0 - KEEP_DELIVERED):
         pass
     await recorder.close(10)
 

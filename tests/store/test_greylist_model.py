@@ -49,7 +49,7 @@ def test_statement_and_model_agree(tmp_path):
                 for later, (client, sender, recipient), delete in steps:
                     now += later
                     if delete:
-                        await store.delete_before(record_at=0.0, greylist_at=now)
+                        await store.delete_before(record_at=0.0, greylist_at=now, delivered_at=0.0)
                     triplet = Triplet(f"{example} {client}", sender, recipient)
                     expected = model.greylist(triplet, now, **options)
                     assert await store.greylist(triplet, now, **options) == expected

@@ -139,10 +139,28 @@ async def test_what_is_old_is_deleted_in_batches(store, path):
     await store.write_records([story("0000000B", at=450.0)])
     await asyncio.gather(*(store.greylist(Triplet(str(n), "", ""), 0.0, **OPTIONS) for n in range(300)))
     await store.greylist(ALICE, 1.0, **OPTIONS)
-    assert await store.delete_before(record_at=450.0, greylist_at=OPTIONS["window"]) == 450 + 300
+    assert await store.delete_before(record_at=450.0, greylist_at=OPTIONS["window"], delivered_at=0) == 450 + 300
     assert rows(path, "SELECT ref FROM record") == [("0000000B",)]
     assert rows(path, "SELECT count(*) FROM record_address") == [(1,)]
     assert rows(path, "SELECT client FROM greylist") == [(ALICE.client,)]
+
+
+async def test_who_has_a_message_is_remembered_over_a_restart(path):
+    first = open_store(f"sqlite:///{path}")
+    await first.remember("d1", ["a@example.org", "é@example.org"], 1000.0)
+    await first.remember("d2", ["c@example.org"], 1000.0)
+    await first.close()
+    second = open_store(f"sqlite:///{path}")
+    assert await second.delivered("d1") == {"a@example.org", "é@example.org"}
+    assert await second.delivered("d3") == frozenset()
+    await second.close()
+
+
+async def test_who_has_a_message_is_forgotten_in_time(store):
+    await store.remember("d1", [f"{n}@example.org" for n in range(250)], 1000.0)
+    await store.remember("d1", ["0@example.org"], 2000.0)  # counted from the last time
+    assert await store.delete_before(record_at=0, greylist_at=0, delivered_at=2000.0) == 249
+    assert await store.delivered("d1") == {"0@example.org"}
 
 
 async def test_all_that_waits_goes_into_one_commit(store, path, monkeypatch):
