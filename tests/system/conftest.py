@@ -1,7 +1,8 @@
-"""Real servers for real mail: each is started for one test, on a free port, and stopped after it."""
+"""Real servers for real mail: each is started for a test or its module, on a free port, and stopped after it."""
 
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,39 @@ import pytest
 from tests.system.gate import Gate
 from tests.system.peers import Dovecot, PlayedDownstream, Postfix, SmtpSink
 
+Serve = Callable[..., Gate]
+
+
+@contextmanager
+def _gates(directory: Path) -> Iterator[Serve]:
+    gates: list[Gate] = []
+
+    def serve(relay: str = "", **options: str) -> Gate:
+        gate = Gate(directory / f"gate{len(gates)}", relay, **options)
+        gates.append(gate)
+        return gate.start()
+
+    yield serve
+    for gate in gates:
+        if not gate.program.has_ended:
+            gate.stop()
+
 
 @pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Start a gate: serve(relay, …), as Gate takes them. Whatever happened to it, it must end in peace."""
+    with _gates(tmp_path) as serve:
+        yield serve
+
+
+@pytest.fixture(scope="module")
+def serve_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """The same, for all tests of a module."""
+    with _gates(tmp_path_factory.mktemp("gates")) as serve:
+        yield serve
+
+
+@pytest.fixture(scope="module")
 def open_dir() -> Iterator[Path]:
     """A directory that other users may enter, with a name short enough for a Unix socket: tmp_path is neither."""
     with tempfile.TemporaryDirectory(prefix="smtpgate-") as name:
@@ -19,23 +51,7 @@ def open_dir() -> Iterator[Path]:
         yield directory
 
 
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Gate]]:
-    """Start a gate: serve(relay, …), as Gate takes them. Whatever happened to it, it must end in peace."""
-    gates: list[Gate] = []
-
-    def started(relay: str = "", **options: str) -> Gate:
-        gate = Gate(tmp_path / f"gate{len(gates)}", relay, **options)
-        gates.append(gate)
-        return gate.start()
-
-    yield started
-    for gate in gates:
-        if not gate.program.has_ended:
-            gate.stop()
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def postfix(open_dir: Path) -> Iterator[Postfix]:
     """A running Postfix."""
     server = Postfix(open_dir).start()
@@ -43,7 +59,7 @@ def postfix(open_dir: Path) -> Iterator[Postfix]:
     server.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def dovecot(open_dir: Path) -> Iterator[Dovecot]:
     """A running Dovecot."""
     server = Dovecot(open_dir).start()

@@ -4,12 +4,14 @@ and one whose part the test plays itself.
 
 import os
 import pwd
+import re
 import signal
 import socket
 import subprocess
 from pathlib import Path
 
 from tests.system.gate import Talk
+from tests.system.messages import ref
 from tests.system.program import PATIENCE, Program, free_port, require, require_root
 
 # Who owns the delivered mail: nobody else's mail is his.
@@ -89,10 +91,12 @@ class Postfix:
             )
             self.program.wait()
 
-    def delivered(self, user: str, count: int) -> list[bytes]:
-        """The messages in a user's Maildir, when the log says that there are so many; line ends are CRLF again."""
-        self.program.wait_for(f"to=<{user}@example.org>.* status=sent", count)
-        return in_maildir(self.mail / user)
+    def delivered(self, reply: bytes | str, user: str = "you") -> bytes:
+        """What a user got of the message that the gate's reply is about, once it is in the Maildir."""
+        queue_id = re.search(r"queued as (\w+)", str(reply))
+        assert queue_id, reply
+        self.program.wait_for(rf"\b{queue_id[1]}: to=<{user}@example.org>.* status=sent")
+        return message_of(reply, self.mail / user)
 
 
 _DOVECOT_CONF = """
@@ -157,9 +161,9 @@ class Dovecot:
             self.program.signal(signal.SIGTERM)
             self.program.wait()
 
-    def delivered(self, user: str) -> list[bytes]:
-        """The messages in a user's Maildir; line ends are CRLF again."""
-        return in_maildir(self.mail / user)
+    def delivered(self, reply: bytes | str, user: str = "you") -> bytes:
+        """What a user got of the message that the gate's reply is about: LMTP answers when it is in the Maildir."""
+        return message_of(reply, self.mail / user)
 
 
 class SmtpSink:
@@ -214,9 +218,16 @@ class PlayedDownstream:
 
 
 def in_maildir(maildir: Path) -> list[bytes]:
-    """Every message of a Maildir, with CRLF line ends, the oldest first."""
-    files = sorted((*maildir.glob("new/*"), *maildir.glob("cur/*")), key=lambda file: file.name)
+    """Every message of a Maildir, with CRLF line ends."""
+    files = (*maildir.glob("new/*"), *maildir.glob("cur/*"))
     return [file.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") for file in files]
+
+
+def message_of(reply: bytes | str, maildir: Path) -> bytes:
+    """The one message that the gate's reply is about: the reference stands in its Received field."""
+    trace = f" with ESMTP id {ref(reply)}".encode()
+    [message] = [message for message in in_maildir(maildir) if trace in message]
+    return message
 
 
 def _filled(template: str, values: dict[str, object]) -> str:
