@@ -12,6 +12,7 @@ from smtpgate.config.load import load
 from smtpgate.phases.context import Context
 from smtpgate.phases.engine import Engine, Limits
 from smtpgate.record import Record
+from smtpgate.smtp.content import LinePolicy
 from smtpgate.smtp.dialog import Dialog
 from smtpgate.smtp.limits import DialogLimits
 from smtpgate.smtp.services import Services
@@ -132,6 +133,7 @@ async def serving(
     downstream: FakeDownstream | None = None,
     greylist: Any = None,
     limits: DialogLimits | None = None,
+    lines: LinePolicy | None = None,
     engine_limits: Limits | None = None,
 ) -> AsyncIterator[Gate]:
     """Serve on a free loopback port. config: TOML; [server] keys may stand at its start, sections behind."""
@@ -149,7 +151,15 @@ async def serving(
     engine = Engine(settings.phases, context, delay_reject=settings.server.delay_reject, limits=engine_limits)
     records: list[Record] = []
     downstream = downstream or FakeDownstream()
-    services = Services(settings.server.hostname, engine, downstream, records.append, clock, limits or DialogLimits())
+    services = Services(
+        settings.server.hostname,
+        engine,
+        downstream,
+        records.append,
+        clock,
+        limits or DialogLimits(),
+        lines or LinePolicy(),
+    )
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Dialog(services, "test", loop=loop), "127.0.0.1", 0)
     gate = Gate(server.sockets[0].getsockname()[1], services, downstream, dns, clock, records)

@@ -17,6 +17,7 @@ from smtpgate.values import (
     Network,
     above_zero,
     boolean,
+    choice,
     count,
     domain,
     duration,
@@ -46,6 +47,10 @@ class ServerSettings:
     delay_reject: bool = option(
         boolean, True, "answer the client, helo and mail lists at RCPT, so that the record is whole"
     )
+    bare_newline: str = option(
+        choice("reject", "normalize"), "reject", "messages with bare LF or CR: refused, or their lines ended properly"
+    )
+    long_lines: str = option(choice("pass", "reject"), "pass", "messages with lines of more than 998 octets")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from smtpgate.phases.context import Context
 from smtpgate.phases.engine import Engine
 from smtpgate.relay.open import open_downstream
 from smtpgate.server.recorder import Recorder
+from smtpgate.smtp.content import LinePolicy
 from smtpgate.smtp.dialog import Dialog
 from smtpgate.smtp.limits import DialogLimits
 from smtpgate.smtp.services import Services
@@ -65,6 +66,7 @@ class Worker:
             record=recorder.put,
             clock=time.time,
             limits=DialogLimits(**dataclasses.asdict(settings.limits)),
+            lines=LinePolicy(settings.server.bare_newline, settings.server.long_lines),
         )
         await recorder.start()
         try:

@@ -11,11 +11,14 @@ LONGEST_LINE = 2048
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # RFC 5321 §4.1.2: esmtp-keyword and esmtp-value
 _PARAMETER = re.compile(r"(?P<keyword>[A-Za-z0-9][A-Za-z0-9-]*)(?:=(?P<value>[!-<>-~\x80-\U0010ffff]+))?\Z")
+# RFC 3030 §2; no chunk is larger than SIZE can say (RFC 1870 §3).
+_CHUNK = re.compile(r"(?P<size>[0-9]{1,20})(?: +(?P<last>LAST))?\Z", re.IGNORECASE)
 
 SYNTAX = Reply(500, "5.2", "Syntax error: command not recognized")
 TOO_LONG = Reply(500, "5.2", "Line too long")
 BAD_LINE_END = Reply(500, "5.2", "Syntax error: lines must end with CRLF")
 BAD_CHARACTER = Reply(500, "5.2", "Syntax error: control or invalid characters")
+CHUNK_SYNTAX = Reply(521, "5.4", "Syntax: BDAT octets [LAST]")
 
 
 class CommandError(Exception):
@@ -50,6 +53,14 @@ def parse_command(line: bytes) -> Command:
     if not verb.isascii():
         raise CommandError(SYNTAX)
     return Command(verb.upper(), argument.strip(" "))
+
+
+def parse_chunk(text: str) -> tuple[int, bool]:
+    """Parse BDAT's argument: how many octets follow, and whether they are the last. Raises CommandError."""
+    match = _CHUNK.match(text)
+    if match is None:
+        raise CommandError(CHUNK_SYNTAX)
+    return int(match["size"]), match["last"] is not None
 
 
 class MailParameters(NamedTuple):

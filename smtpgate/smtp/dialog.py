@@ -7,9 +7,9 @@ from typing import ClassVar
 from smtpgate.phases.facts import Address
 from smtpgate.phases.reply import Reply
 from smtpgate.smtp.address import AddressError, parse_path
-from smtpgate.smtp.command import CommandError, parse_mail_parameters, refuse_rcpt_parameters
+from smtpgate.smtp.command import CommandError, parse_chunk, parse_mail_parameters, refuse_rcpt_parameters
+from smtpgate.smtp.content import TOO_LARGE
 from smtpgate.smtp.data import DataDecoder
-from smtpgate.smtp.intake import CHUNK
 from smtpgate.smtp.protocol import Connection
 
 OK = Reply(250, "0.0", "Ok")
@@ -25,8 +25,7 @@ NEED_MAIL = Reply(503, "5.1", "Error: need MAIL command")
 NEED_RCPT = Reply(503, "5.1", "Error: need RCPT command")
 NO_VALID_RECIPIENTS = Reply(554, "5.1", "Error: no valid recipients")
 TOO_MANY_RECIPIENTS = Reply(452, "5.3", "Error: too many recipients")
-TOO_LARGE = Reply(552, "3.4", "Message size exceeds the fixed limit")
-NO_ROOM = Reply(452, "3.1", "Insufficient system storage, please try again later")
+IN_CHUNKS = Reply(503, "5.1", "Error: the message has begun with BDAT")
 NEEDS_SMTPUTF8 = Reply(553, "6.7", "Address needs SMTPUTF8")
 
 _START_INPUT = b"354 End data with <CR><LF>.<CR><LF>\r\n"
@@ -45,8 +44,17 @@ class Dialog(Connection):
     async def smtp_EHLO(self, argument: str) -> None:
         """RFC 5321 §4.1.1.1; the keywords are what this server really does."""
         if await self._greeted("EHLO", argument):
-            keywords = ("PIPELINING", f"SIZE {self.services.limits.message_size}", "8BITMIME", "SMTPUTF8")
-            lines = [self.hostname, *keywords, "ENHANCEDSTATUSCODES"]
+            limits = self.services.limits
+            lines = [
+                self.hostname,
+                "PIPELINING",
+                f"SIZE {limits.message_size}",
+                "ENHANCEDSTATUSCODES",
+                "8BITMIME",
+                "SMTPUTF8",
+                "CHUNKING",
+                f"LIMITS RCPTMAX={limits.recipients}",
+            ]
             self.answer_raw("".join(f"250-{line}\r\n" for line in lines).encode() + b"250 HELP\r\n")
 
     async def _greeted(self, verb: str, argument: str) -> bool:
@@ -83,6 +91,8 @@ class Dialog(Connection):
         tx = self.reception.tx
         if tx is None:
             raise CommandError(NEED_MAIL)
+        if self.reception.content is not None:
+            raise CommandError(IN_CHUNKS)
         recipient, rest = _path(argument, "TO:", Reply(501, "1.3", "Syntax: RCPT TO:<address>"))
         refuse_rcpt_parameters(rest)
         if recipient.is_null:
@@ -100,48 +110,56 @@ class Dialog(Connection):
 
     async def smtp_DATA(self, argument: str) -> None:
         """RFC 5321 §4.1.1.4."""
-        tx = self.reception.tx
-        if tx is None:
+        if self.reception.content is not None:  # RFC 3030 §2: not after BDAT
+            raise CommandError(IN_CHUNKS)
+        if self.reception.tx is None:
             raise CommandError(NEED_MAIL)
         if argument:
             raise CommandError(NO_ARGUMENT)
-        if not tx.recipients:
-            # RFC 5321 §3.3: 503 without RCPT, 554 if all were refused
-            raise CommandError(NO_VALID_RECIPIENTS if self.reception.recipients_refused else NEED_RCPT)
+        refusal = self._no_recipients()
+        if refusal is not None:
+            raise CommandError(refusal)
         refusal = await self.reception.data()
         if refusal is not None:
             self.answer("DATA", refusal)
             return
         self.answer_raw(_START_INPUT)
         await self.flush()
-        await self._take_in_message()
+        content = self.reception.begin_content()
+        decoder = DataDecoder(content.add)
+        while not decoder.done:
+            decoder.feed(await self.data())
+        self.intake.take_back(decoder.rest)
+        await self._end_message()
 
-    async def _take_in_message(self) -> None:
-        decoder = DataDecoder(self.services.limits.message_size)
-        held = 0
-        try:
-            out_of_room = False
-            while not decoder.done:
-                chunk = await self.chunk(CHUNK)
-                decoder.feed(chunk)
-                if not decoder.too_large:
-                    held += len(chunk)
-                    self.services.held += len(chunk)
-                    if self.services.held > self.services.limits.message_memory:
-                        out_of_room = True
-                        decoder.discard()
-            self.intake.take_back(decoder.rest)
-            if out_of_room:
-                reply = self.reception.refuse_message(NO_ROOM, decoder.size)
-            elif decoder.too_large:
-                reply = self.reception.refuse_message(TOO_LARGE, decoder.size)
-            else:
-                reply = await self.reception.message(decoder.content, strict=decoder.strict)
-        finally:
-            self.services.held -= held
-        self._answer_message(reply)
+    async def smtp_BDAT(self, argument: str) -> None:
+        """RFC 3030 §2. A chunk that is refused ends the transaction."""
+        if self.reception.tx is None:
+            raise CommandError(NEED_MAIL)
+        size, is_last = parse_chunk(argument)
+        content = self.reception.content
+        if content is None:
+            refusal = self._no_recipients() or await self.reception.data()
+            if refusal is not None:
+                self.answer("BDAT", refusal)
+                self.reception.end_transaction()
+                return
+            content = self.reception.begin_content()
+        while self.chunk_left:
+            content.add(await self.chunk())
+        if is_last or content.refusal is not None:
+            await self._end_message()
+        else:
+            self.answer("BDAT", Reply(250, "0.0", f"Ok: {size} octets"))
 
-    def _answer_message(self, reply: Reply) -> None:
+    def _no_recipients(self) -> Reply | None:
+        if self.reception.tx is not None and self.reception.tx.recipients:
+            return None
+        # RFC 5321 §3.3: 503 without RCPT, 554 if all were refused
+        return NO_VALID_RECIPIENTS if self.reception.recipients_refused else NEED_RCPT
+
+    async def _end_message(self) -> None:
+        reply = await self.reception.message()
         # The reference stands in the final 250 too: it leads from the client's log to the record.
         self.answer_raw(f"{reply.line(self.reception.ref)}\r\n".encode())
         self.reception.end_transaction()
@@ -182,6 +200,7 @@ class Dialog(Connection):
         "MAIL": smtp_MAIL,
         "RCPT": smtp_RCPT,
         "DATA": smtp_DATA,
+        "BDAT": smtp_BDAT,
         "RSET": smtp_RSET,
         "NOOP": smtp_NOOP,
         "VRFY": smtp_VRFY,
@@ -190,7 +209,6 @@ class Dialog(Connection):
         "EXPN": _not_implemented,
         "STARTTLS": _not_implemented,
         "AUTH": _not_implemented,
-        "BDAT": _not_implemented,
     }
 
 

@@ -17,3 +17,11 @@ class DialogLimits:
     sessions: int = 1000
     command_timeout: float = 300.0
     hard_error_limit: int = 20
+
+
+@dataclass(slots=True)
+class MessageMemory:
+    """What all messages being received at one time hold, and may hold. In octets."""
+
+    limit: int
+    held: int = 0

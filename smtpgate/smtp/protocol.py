@@ -13,15 +13,16 @@ import contextlib
 import ipaddress
 import logging
 from collections.abc import Awaitable, Callable
-from typing import ClassVar, cast
+from typing import ClassVar, NoReturn, cast
 
 from aiosmtpd.smtp import SMTP
 
 from smtpgate.phases.engine import INTERNAL_ERROR
 from smtpgate.phases.facts import Session
 from smtpgate.phases.reply import Reply
-from smtpgate.smtp.command import TOO_LONG, CommandError, parse_command
-from smtpgate.smtp.intake import Intake, bytes_waiting
+from smtpgate.smtp.command import TOO_LONG, Command, CommandError, parse_chunk, parse_command
+from smtpgate.smtp.content import TOO_LARGE
+from smtpgate.smtp.intake import CHUNK, Intake, bytes_waiting
 from smtpgate.smtp.reception import Reception
 from smtpgate.smtp.services import Services
 from smtpgate.values import IPAddress
@@ -38,6 +39,8 @@ ACCESS_DENIED = Reply(503, "7.0", "Error: access denied")
 # RFC 2920 §3.1: these must be the last command of a pipelined group.
 _LAST_IN_GROUP = frozenset({"HELO", "EHLO", "DATA", "NOOP", "VRFY", "EXPN", "HELP", "STARTTLS", "AUTH"})
 
+# The largest chunk that is read only to be dropped, as a multiple of the largest message.
+_DROPPED_AT_MOST = 4
 
 # How long a client that is hung up on may take to read why, in seconds.
 _LAST_WORDS = 10.0
@@ -74,6 +77,7 @@ class Connection(SMTP):
 
         self.services = services
         self.errors = 0
+        self.chunk_left = 0
         self.ended = asyncio.Event()
         self.facts: Session
         self.reception: Reception
@@ -127,6 +131,7 @@ class Connection(SMTP):
                 if line is None:
                     raise CommandError(TOO_LONG)
                 command = parse_command(line)
+                await self._expect_chunk(command)
                 handler = self.VERBS.get(command.verb)
                 if handler is None:
                     raise CommandError(NOT_RECOGNIZED)
@@ -138,6 +143,22 @@ class Connection(SMTP):
                 self.mistake(_shown(line), error.reply)
                 if self.errors >= self.services.limits.hard_error_limit:
                     await self.close_with("errors", TOO_MANY_ERRORS)
+            # RFC 3030 §2: after an error the chunk is still accepted, and dropped, before the reply goes out.
+            while self.chunk_left:
+                await self.chunk()
+
+    async def _expect_chunk(self, command: Command) -> None:
+        """Note how many octets follow BDAT: whatever becomes of the command, they are never taken for commands."""
+        if command.verb != "BDAT":
+            return
+        try:
+            size, _ = parse_chunk(command.argument)
+        except CommandError as error:
+            # Nobody knows where the next command begins: like Postfix, hang up.
+            await self.close_with("BDAT", error.reply)
+        if size > _DROPPED_AT_MOST * self.services.limits.message_size:
+            await self.close_with("BDAT", TOO_LARGE)
+        self.chunk_left = size
 
     def _watch_pipelining(self, verb: str) -> None:
         """Note commands sent ahead without leave (RFC 2920 §3.1; Postfix: reject_unauth_pipelining)."""
@@ -186,7 +207,7 @@ class Connection(SMTP):
             await self._writer.drain()
             self._waiting_since = None
 
-    async def close_with(self, command: str, reply: Reply) -> None:
+    async def close_with(self, command: str, reply: Reply) -> NoReturn:
         """Say why and end the session."""
         if not reply.is_positive:
             self.reception.gives_up(reply)
@@ -202,8 +223,19 @@ class Connection(SMTP):
         self._waiting_since = None
         return line
 
-    async def chunk(self, size: int) -> bytes:
+    async def data(self) -> bytes:
         """The next bytes of DATA. Raises Closed if the client is gone."""
+        return await self._read(CHUNK)
+
+    async def chunk(self) -> bytes:
+        """The next bytes of what BDAT announced, never more. Raises Closed if the client is gone."""
+        if not self.intake.has_bytes:
+            await self.flush()
+        data = await self._read(min(CHUNK, self.chunk_left))
+        self.chunk_left -= len(data)
+        return data
+
+    async def _read(self, size: int) -> bytes:
         self._waiting_since = self.loop.time()
         data = await self.intake.read(size)
         self._waiting_since = None

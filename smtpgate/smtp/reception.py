@@ -16,6 +16,7 @@ from smtpgate.phases.reply import Reply
 from smtpgate.record import Record, RelayEntry, ReplyEntry
 from smtpgate.relay.downstream import Delivery, DownstreamUnavailable, Envelope
 from smtpgate.smtp.command import MailParameters
+from smtpgate.smtp.content import Content
 from smtpgate.smtp.outcome import combine, passed_on
 from smtpgate.smtp.services import Services
 from smtpgate.smtp.trace import MOST_HOPS, received_field
@@ -27,7 +28,6 @@ SENDER_OK = Reply(250, "1.0", "Ok")
 UNAVAILABLE = Reply(451, "4.1", "Downstream mail server unavailable, please try again later")
 HEADER_TOO_LARGE = Reply(552, "3.4", "Message header size exceeds the fixed limit")
 TOO_MANY_HOPS = Reply(554, "4.0", "Too many hops")
-BARE_LINE_END = Reply(550, "5.2", "Message contains bare CR, bare LF or NUL characters")
 
 
 class Reception:
@@ -36,6 +36,7 @@ class Reception:
     def __init__(self, session: Session, services: Services) -> None:
         self.session = session
         self.tx: Transaction | None = None
+        self.content: Content | None = None
         self._services = services
         self._engine = services.engine
         self._outside = self._record = self._new_record()
@@ -107,41 +108,45 @@ class Reception:
         view = self.tx.about(recipients[0]) if len(recipients) == 1 else self.tx
         return await self._decide(Phase.DATA, view)
 
-    async def message(self, content: bytes, *, strict: bool) -> Reply:
-        """END_OF_DATA, then the hand-over; the reply is noted. strict: without bare CR, LF and NUL."""
-        tx, delivery = self.tx, self._delivery
-        assert tx is not None and delivery is not None
-        self._record.size = len(content)
-        message = Message(content)
-        refusal = self._unacceptable(message, strict=strict)
-        if refusal is None:
+    def begin_content(self) -> Content:
+        """What the message is put into. It is forgotten with the transaction."""
+        services = self._services
+        self.content = Content(services.limits.message_size, services.memory, services.lines)
+        return self.content
+
+    async def message(self) -> Reply:
+        """END_OF_DATA for the content, then the hand-over; the reply is noted."""
+        tx, delivery, content = self.tx, self._delivery, self.content
+        assert tx is not None and delivery is not None and content is not None
+        content.end()
+        self._record.size = content.size
+        message = Message(content.take())
+        refusal = content.refusal or _unacceptable(message)
+        if refusal is not None:
+            self._refused(refusal, "smtpgate")
+        else:
             refusal = await self._decide(Phase.END_OF_DATA, tx.with_message(message))
         if refusal is not None:
             self.note(END_OF_DATA, refusal)
             return refusal
         # From here on the client's disappearance must not cancel anything: the hand-over ends the transaction.
-        self.tx, self._delivery = None, None
-        work = self._hand_over(delivery, message, tx, self._record)
+        self.tx, self._delivery, self.content = None, None, None
+        work = self._hand_over(delivery, message, content, tx, self._record)
         return await asyncio.shield(self._services.run(work))
 
     def gives_up(self, reply: Reply) -> None:
         """The server ends the session, whatever it was about."""
         self._refused(reply, "smtpgate")
 
-    def refuse_message(self, reply: Reply, size: int) -> Reply:
-        """The content could not be taken in: too large, no room."""
-        self._record.size = size
-        self._refused(reply, "smtpgate")
-        self.note(END_OF_DATA, reply)
-        return reply
-
     def end_transaction(self) -> None:
         """Whatever came of it, the transaction is over: answered, reset, or the client is gone."""
         if self._delivery is not None:
             self._services.run(self._delivery.abandon())
+        if self.content is not None:
+            self.content.close()
         if self.tx is not None:
             self._finish(self.tx, self._record)
-        self.tx, self._delivery, self._record = None, None, self._outside
+        self.tx, self._delivery, self.content, self._record = None, None, None, self._outside
 
     def close(self) -> None:
         """The session is over, however it ended."""
@@ -169,25 +174,14 @@ class Reception:
         self._relayed(self._record, f"RCPT {recipient}", str(answer), started)
         return passed_on(answer)
 
-    def _unacceptable(self, message: Message, *, strict: bool) -> Reply | None:
-        """What must never leave, whatever the rules say."""
-        refusal = None
-        if not strict:
-            refusal = BARE_LINE_END
-        elif message.header_too_large:
-            refusal = HEADER_TOO_LARGE
-        elif sum(field.name == b"received" for field in message.fields) > MOST_HOPS:
-            refusal = TOO_MANY_HOPS
-        if refusal is not None:
-            self._refused(refusal, "smtpgate")
-        return refusal
-
-    async def _hand_over(self, delivery: Delivery, message: Message, tx: Transaction, record: Record) -> Reply:
+    async def _hand_over(
+        self, delivery: Delivery, message: Message, content: Content, tx: Transaction, record: Record
+    ) -> Reply:
         """Give the message to the downstream; its answer is the client's, and ends the record."""
         started = time.perf_counter()
         try:
-            content = without_forged(message, self._services.hostname)
-            answers = await delivery.deliver([self._trace(tx, record), content])
+            cleaned = without_forged(message, self._services.hostname)
+            answers = await delivery.deliver([self._trace(tx, record), cleaned])
         except DownstreamUnavailable as trouble:
             self._relayed(record, END_OF_DATA, str(trouble), started)
             reply = UNAVAILABLE
@@ -198,6 +192,8 @@ class Reception:
             for answer in answers:
                 self._relayed(record, END_OF_DATA, str(answer), started)
             reply = combine(answers)
+        finally:
+            content.close()
         record.outcome = _outcome(reply)
         record.decided_by = None if reply.is_positive else "downstream"
         record.add(record.replies, ReplyEntry(END_OF_DATA, reply.line()))
@@ -247,3 +243,12 @@ class Reception:
 
 def _outcome(reply: Reply) -> str:
     return "accepted" if reply.is_positive else "deferred" if reply.is_temporary else "rejected"
+
+
+def _unacceptable(message: Message) -> Reply | None:
+    """What no rule is asked about."""
+    if message.header_too_large:
+        return HEADER_TOO_LARGE
+    if sum(field.name == b"received" for field in message.fields) > MOST_HOPS:
+        return TOO_MANY_HOPS
+    return None

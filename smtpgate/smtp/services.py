@@ -8,7 +8,8 @@ from typing import Any
 from smtpgate.phases.engine import Engine
 from smtpgate.record import Record
 from smtpgate.relay.downstream import Downstream
-from smtpgate.smtp.limits import DialogLimits
+from smtpgate.smtp.content import LinePolicy
+from smtpgate.smtp.limits import DialogLimits, MessageMemory
 
 
 @dataclass(slots=True)
@@ -25,10 +26,14 @@ class Services:
     record: Callable[[Record], None]
     clock: Callable[[], float]
     limits: DialogLimits = field(default_factory=DialogLimits)
+    lines: LinePolicy = field(default_factory=LinePolicy)
     connections: set[Any] = field(default_factory=set)
     closing: bool = False
-    held: int = 0  # octets of messages in memory
     background: set[asyncio.Task[Any]] = field(default_factory=set)
+    memory: MessageMemory = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.memory = MessageMemory(self.limits.message_memory)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run something that must not end with the session that asked for it."""

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from smtpgate.relay.downstream import DownstreamUnavailable, RelayReply
+from smtpgate.smtp.content import LinePolicy
 from smtpgate.smtp.limits import DialogLimits
 from tests.fakes import FakeDns, FakeDownstream
 from tests.harness import PLAIN, Client, serving
@@ -38,10 +39,11 @@ async def test_dialog(path: Path) -> None:
     setup = tomllib.loads(head)
     downstream = _downstream(setup.pop("downstream", {}))
     limits = DialogLimits(**setup.pop("limits", {}))
+    lines = LinePolicy(**setup.pop("lines", {}))
     dns = FakeDns(**setup.pop("dns", {}))
     expected = setup.pop("expect", {})
     config = head[: head.index("[phases]")] + _phases(head) if "phases" in setup else head.split("[")[0] + PLAIN
-    async with serving(config, dns=dns, downstream=downstream, limits=limits) as gate:
+    async with serving(config, dns=dns, downstream=downstream, limits=limits, lines=lines) as gate:
         steps = script.splitlines()
         early = _bytes(steps.pop(0)) if not steps[0].startswith("S") else b""
         client = await _connect(gate.port, early)

@@ -62,7 +62,7 @@ async def test_the_client_hangs_up(after: str, how: str) -> None:
         records = await gate.settled()
         assert gate.downstream.messages == []
         assert [record.outcome for record in records] == (["abandoned"] if "MAIL" in str(HANGUPS[after]) else [])
-        assert gate.services.held == 0
+        assert gate.services.memory.held == 0
         await assert_serves(gate)
 
 
@@ -87,7 +87,7 @@ async def test_the_client_hangs_up_after_the_final_dot(how: str) -> None:
         records = await gate.settled()
         assert len(downstream.messages) == 1
         assert [record.outcome for record in records] == ["accepted"]
-        assert gate.services.held == 0
+        assert gate.services.memory.held == 0
 
 
 async def test_a_command_line_of_64_kilobytes() -> None:
@@ -167,7 +167,7 @@ async def test_no_memory_left_for_messages() -> None:
         large = b"x" * 70 + b"\r\n"
         replies = await client.deliver("me@example.net", ["you@example.org"], large * 100)
         assert replies[-1].startswith("452 4.3.1 ")
-        assert gate.services.held == 0
+        assert gate.services.memory.held == 0
         replies = await client.deliver("me@example.net", ["you@example.org"], large)
         assert replies[-1].startswith("250 2.0.0 ")
 

@@ -1,0 +1,113 @@
+"""The content of a message while it comes in, by DATA or by BDAT: kept within bounds, its line ends watched.
+
+Its pieces may be cut anywhere, between CR and LF too.
+"""
+
+import re
+from dataclasses import dataclass
+from io import BytesIO
+
+from smtpgate.phases.reply import Reply
+from smtpgate.smtp.limits import MessageMemory
+
+TOO_LARGE = Reply(552, "3.4", "Message size exceeds the fixed limit")
+NO_ROOM = Reply(452, "3.1", "Insufficient system storage, please try again later")
+BARE_LINE_END = Reply(550, "5.2", "Message contains bare CR, bare LF or NUL characters")
+LONG_LINE = Reply(550, "5.2", "Message contains a line longer than 998 octets")
+
+_BARE_LF = re.compile(rb"\n(?<!\r\n)")
+_BARE_CR = re.compile(rb"\r(?!\n)")
+# RFC 5321 §4.5.3.1.6: 1000 octets with the CRLF, of which the CR counts as part of the line here.
+_LONGEST_LINE = 999
+_LONG_LINE = re.compile(rb"\n[^\n]{%d}" % (_LONGEST_LINE + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class LinePolicy:
+    """What is done with irregular lines: the options of these names in section [server]."""
+
+    bare_newline: str = "reject"
+    long_lines: str = "pass"
+
+
+class Content:
+    """The content so far. size: octets as they will be passed on, kept or not. largest: the size that is kept.
+
+    Once it is refused, nothing of it is kept any more; its octets are still counted.
+    """
+
+    def __init__(self, largest: int, memory: MessageMemory, lines: LinePolicy) -> None:
+        self.size = 0
+        self._largest = largest
+        self._memory = memory
+        self._lines = lines
+        self._refusal: Reply | None = None
+        self._kept = BytesIO()
+        self._held = 0
+        self._cr = False  # a CR that waits for its LF
+        self._line = 0  # octets of the last line so far
+
+    @property
+    def refusal(self) -> Reply | None:
+        """Why it must never leave, whatever the rules say."""
+        return TOO_LARGE if self.size > self._largest else self._refusal
+
+    def add(self, piece: bytes) -> None:
+        """Take in the next octets."""
+        if self._cr:
+            piece = b"\r" + piece
+        self._cr = piece.endswith(b"\r")
+        self._keep(self._checked(piece[:-1] if self._cr else piece))
+
+    def end(self) -> None:
+        """There is no more. RFC 3030 lets BDAT end inside a line: that line is completed, as Postfix does."""
+        if self._cr:
+            self._cr = False
+            self._keep(self._checked(b"\r"))
+        if self._line:
+            self._keep(self._checked(b"\r\n"))
+
+    def take(self) -> bytes:
+        """All of it. It stays counted as held until close()."""
+        return self._kept.getvalue()
+
+    def close(self) -> None:
+        """Forget it; the memory is free for others."""
+        self._kept = BytesIO()
+        self._memory.held -= self._held
+        self._held = 0
+
+    def _checked(self, piece: bytes) -> bytes:
+        """The piece with its line ends as they may leave; no CRLF is cut in two."""
+        if b"\0" in piece:
+            self._refuse(BARE_LINE_END)
+        if _BARE_LF.search(piece) or _BARE_CR.search(piece):
+            if self._lines.bare_newline == "reject":
+                self._refuse(BARE_LINE_END)
+            # As Postfix does with smtpd_forbid_bare_newline = normalize and cleanup_replace_stray_cr_lf.
+            piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b" ").replace(b"\n", b"\r\n")
+        self._measure_lines(piece)
+        return piece
+
+    def _measure_lines(self, piece: bytes) -> None:
+        first = piece.find(b"\n")
+        longest = self._line + (len(piece) if first < 0 else first)
+        self._line = longest if first < 0 else len(piece) - piece.rfind(b"\n") - 1
+        if self._lines.long_lines == "reject" and (
+            longest > _LONGEST_LINE or (first >= 0 and _LONG_LINE.search(piece, first))
+        ):
+            self._refuse(LONG_LINE)
+
+    def _keep(self, piece: bytes) -> None:
+        self.size += len(piece)
+        if self._memory.held + len(piece) > self._memory.limit:
+            self._refuse(NO_ROOM)
+        if self.refusal is not None:
+            self.close()
+            return
+        self._kept.write(piece)
+        self._held += len(piece)
+        self._memory.held += len(piece)
+
+    def _refuse(self, reply: Reply) -> None:
+        self._refusal = self._refusal or reply
