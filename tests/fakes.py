@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from smtpgate.content import Content
 from smtpgate.dns.resolver import Answer, Mx, RecordType, Status
 from smtpgate.relay.downstream import Envelope, RelayReply
 
@@ -140,7 +141,7 @@ class FakeDelivery:
             self._accepted.append(address)
         return reply
 
-    async def deliver(self, content: Sequence[bytes | memoryview]) -> list[RelayReply]:
+    async def deliver(self, content: Content) -> list[RelayReply]:
         assert not self._over
         assert self._accepted
         self._over = True

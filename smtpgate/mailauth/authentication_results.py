@@ -45,16 +45,17 @@ def format_field(authserv_id: str, results: Sequence[MethodResult]) -> bytes:
 
 
 def without_forged(message: Message, authserv_id: str) -> bytes:
-    """The content without the fields that pretend to be ours; every other byte as it was.
+    """The head of the content without the fields that pretend to be ours; every other byte as it was.
 
     RFC 8601 §5: Authentication-Results that bear our authserv-id, or may do so since they cannot be read; and likewise
     Received-SPF with our name as the receiver.
     """
     own = authserv_id.encode("ascii", "replace").lower()
     kept = [field.raw for field in message.fields if not _is_forged(field, own)]
+    head = message.content.head
     if len(kept) == len(message.fields):
-        return message.content
-    return b"".join(kept) + message.content[message.header_end :]
+        return head
+    return b"".join(kept) + head[len(message.header) :]
 
 
 def _words(result: MethodResult) -> Iterator[str]:

@@ -80,6 +80,9 @@ class _Verifier:
             await self._check(signature, key)
         except NotVerified as why:
             result, reason = why.result, why.reason
+        except OSError as trouble:  # the file that the body is in; not the sender's fault
+            log.warning("a message could not be read: %s", trouble)
+            result, reason = "temperror", "message could not be read"
         except Exception:
             log.exception("DKIM verification failed")
             result, reason = "permerror", "internal error"
@@ -111,7 +114,7 @@ class _Verifier:
 
     async def _body_digest(self, relaxed: bool, length: int | None) -> tuple[bytes, int]:
         body = self._message.body
-        if len(body) <= _LARGE_BODY:
+        if isinstance(body, memoryview) and len(body) <= _LARGE_BODY:
             return body_digest(body, relaxed=relaxed, length=length)
         digest = self._digests.get((relaxed, length))
         if digest is None:

@@ -1,13 +1,15 @@
 """DKIM's canonicalisation (RFC 6376 §3.4), in time linear in the input.
 
 Whole runs of bytes are handled by the interpreter's C code, at most _PIECE bytes at a time, so that a thread that
-does this work gives way to the event loop again and again.
+does this work gives way to the event loop again and again, and never has more than that of a body in memory.
 """
 
 import hashlib
 from collections.abc import Iterator
 
+from smtpgate.content import Body
 from smtpgate.mailauth.message import HeaderField
+from smtpgate.spool import Piece
 
 _PIECE = 256 * 1024
 _BLANKS = b" \t"
@@ -25,21 +27,24 @@ def simple_field(field: HeaderField) -> bytes:
     return field.raw
 
 
-def canonical_body(body: memoryview, *, relaxed: bool) -> Iterator[bytes | memoryview]:
-    """The body in the relaxed (§3.4.4) or simple (§3.4.3) form, piece by piece."""
+def canonical_body(body: Body, *, relaxed: bool) -> Iterator[Piece]:
+    """The body in the relaxed (§3.4.4) or simple (§3.4.3) form, piece by piece. Blocks if the body is in a file."""
     if not relaxed:
-        yield body[: _end_without(body, _LINE_END)]
+        yield from _pieces(body, _end_without(body, _LINE_END))
         yield _LINE_END
         return
     # A line of blanks alone becomes an empty line, so blanks and line ends go together here.
     end = _end_without(body, _BLANKS + _LINE_END)
-    for piece in _pieces(body[:end]):
-        yield _with_single_blanks(piece).replace(b" \r\n", _LINE_END)
+    open_end = b""  # a blank is decided by what follows; the last piece does not end with one
+    for piece in _pieces(body, end):
+        text = _with_single_blanks(open_end + bytes(piece)).replace(b" \r\n", _LINE_END)
+        open_end = b" \r" if text.endswith(b" \r") else b" " if text.endswith(b" ") else b""
+        yield text.removesuffix(open_end)
     if end:
         yield _LINE_END
 
 
-def body_digest(body: memoryview, *, relaxed: bool, length: int | None) -> tuple[bytes, int]:
+def body_digest(body: Body, *, relaxed: bool, length: int | None) -> tuple[bytes, int]:
     """SHA-256 of the canonical body's first `length` octets (all, if None), and the canonical body's whole length."""
     digest, total = hashlib.sha256(), 0
     for piece in canonical_body(body, relaxed=relaxed):
@@ -56,7 +61,7 @@ def _with_single_blanks(data: bytes) -> bytes:
     return data
 
 
-def _end_without(body: memoryview, trailing: bytes) -> int:
+def _end_without(body: Body, trailing: bytes) -> int:
     """Where the body ends when these bytes are taken from its end."""
     end = len(body)
     while end:
@@ -67,16 +72,7 @@ def _end_without(body: memoryview, trailing: bytes) -> int:
     return 0
 
 
-def _pieces(body: memoryview) -> Iterator[bytes]:
-    """The body cut behind line ends, or within a long line where no run of blanks and no line end is cut in two."""
-    start, size = 0, _PIECE
-    while start < len(body):
-        piece = bytes(body[start : start + size])
-        cut = len(piece)
-        if start + size < len(body):
-            cut = piece.rfind(b"\n") + 1 or len(piece.rstrip(_BLANKS + b"\r"))
-        if cut:
-            yield piece[:cut]
-            start, size = start + cut, _PIECE
-        else:
-            size *= 2  # nothing but blanks
+def _pieces(body: Body, end: int) -> Iterator[Piece]:
+    """The body up to there."""
+    for start in range(0, end, _PIECE):
+        yield body[start : min(start + _PIECE, end)]

@@ -6,13 +6,14 @@ caller. So one that is still open is never out of step with the other side.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import cast
 
+from smtpgate.content import Content
 from smtpgate.relay.downstream import DownstreamUnavailable, RelayReply
 from smtpgate.relay.replies import Nonsense, ReplyParser, WireReply
 from smtpgate.relay.url import DownstreamUrl
-from smtpgate.relay.wire import CHUNK, Piece, encoded
+from smtpgate.relay.wire import Encoder
 
 # RFC 5321 §4.5.3.2: the server may take ten minutes after the final dot where other commands have one to five.
 FINAL_REPLY_FACTOR = 10
@@ -79,20 +80,25 @@ class Connection(asyncio.Protocol):
         self.send(command)
         return await self.reply()
 
-    async def send_content(self, content: Sequence[Piece], replies: int) -> None:
+    async def send_content(self, content: Content, replies: int) -> None:
         """Send what follows 354, final dot included, no faster than the downstream takes it."""
+        encoder = Encoder()
         try:
-            for chunk in encoded(content):
-                while self._paused:
-                    await self._something(self._timeout)
-                self._transport.write(chunk)
-                if len(chunk) >= CHUNK:
+            async for piece in content:
+                for chunk in encoder.encode(piece):
+                    await self._write(chunk)
                     await asyncio.sleep(0)  # others have their turn
+            await self._write(encoder.end())
             self.send(b"", replies)
         except BaseException:
             # Half a message was sent: it must never be completed.
             self.fail(DownstreamUnavailable("the content was not sent to its end"))
             raise
+
+    async def _write(self, chunk: bytes) -> None:
+        while self._paused:
+            await self._something(self._timeout)
+        self._transport.write(chunk)
 
     def quit(self) -> None:
         """Say goodbye and close, without waiting for an answer."""

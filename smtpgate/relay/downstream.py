@@ -1,8 +1,9 @@
 """The downstream as the dialog sees it: a transaction that mirrors the client's, command by command."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from smtpgate.content import Content
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,8 @@ class Delivery(Protocol):
         """
         ...
 
-    async def deliver(self, content: Sequence[bytes | memoryview]) -> list[RelayReply]:
-        """Hand over the message: the pieces joined, lines ended by CRLF, dots not yet stuffed.
+    async def deliver(self, content: Content) -> list[RelayReply]:
+        """Hand over the message: lines ended by CRLF, dots not yet stuffed.
 
         Returns one reply for all accepted recipients, or, with LMTP, one for each in their order.
         Raises DownstreamUnavailable, and ValueError for content with a bare CR, a bare LF or a NUL, of which nothing is

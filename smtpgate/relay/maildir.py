@@ -6,12 +6,14 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from smtpgate.content import Content
 from smtpgate.relay.downstream import DownstreamUnavailable, Envelope, RelayReply
-from smtpgate.relay.wire import Piece, checked_address
+from smtpgate.relay.wire import checked_address
+from smtpgate.spool import Piece
 
 _RECIPIENT_OK = RelayReply(250, "2.1.5", "Ok")
 _DISK_FULL = RelayReply(452, "4.3.1", "Insufficient system storage")
@@ -29,7 +31,7 @@ class MaildirDownstream:
     def begin(self, envelope: Envelope) -> "MaildirDelivery":
         """Prepare a transaction."""
 
-        async def store(content: Sequence[Piece]) -> Path:
+        async def store(content: Content) -> Path:
             return await asyncio.get_running_loop().run_in_executor(self._threads, _store, self._path, content)
 
         return MaildirDelivery(envelope, store)
@@ -42,7 +44,7 @@ class MaildirDownstream:
 class MaildirDelivery:
     """One message on its way into the Maildir."""
 
-    def __init__(self, envelope: Envelope, store: "Callable[[Sequence[Piece]], Awaitable[Path]]") -> None:
+    def __init__(self, envelope: Envelope, store: "Callable[[Content], Awaitable[Path]]") -> None:
         self._envelope = envelope
         self._store = store
         self._recipients: list[str] = []
@@ -52,13 +54,13 @@ class MaildirDelivery:
         self._recipients.append(checked_address(address))
         return _RECIPIENT_OK
 
-    async def deliver(self, content: Sequence[Piece]) -> list[RelayReply]:
+    async def deliver(self, content: Content) -> list[RelayReply]:
         """Write the message, safely on disk when this returns. Raises DownstreamUnavailable."""
         # RFC 5321 §4.4: final delivery notes the sender on top.
         added = f"Return-Path: <{checked_address(self._envelope.sender)}>\r\n"
         added += "".join(f"Delivered-To: {recipient}\r\n" for recipient in self._recipients)
         try:
-            stored = await self._store([added.encode(), *content])
+            stored = await self._store(content.with_head(added.encode() + content.head))
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 return [_DISK_FULL]
@@ -69,7 +71,7 @@ class MaildirDelivery:
         """Nothing was written yet."""
 
 
-def _store(maildir: Path, content: Sequence[Piece]) -> Path:
+def _store(maildir: Path, content: Content) -> Path:
     """Write a file to tmp and move it to new, so that readers see it whole or not at all."""
     for name in ("tmp", "new", "cur"):
         (maildir / name).mkdir(mode=0o700, parents=True, exist_ok=True)

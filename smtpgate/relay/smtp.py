@@ -1,12 +1,13 @@
 """The downstream that speaks SMTP or LMTP: transactions over pooled connections."""
 
-from collections.abc import Sequence
+import asyncio
 
+from smtpgate.content import Content
 from smtpgate.relay.connection import FINAL_REPLY_FACTOR, Connection, ConnectionGone
 from smtpgate.relay.downstream import DownstreamUnavailable, Envelope, RelayReply
 from smtpgate.relay.pool import ConnectionPool, PoolLimits
 from smtpgate.relay.url import DownstreamUrl
-from smtpgate.relay.wire import Piece, checked_address
+from smtpgate.relay.wire import checked_address
 
 # RFC 6531 §3.5: what cannot be said without SMTPUTF8.
 _NEEDS_SMTPUTF8 = RelayReply(550, "5.6.7", "The address needs SMTPUTF8, which the next server lacks")
@@ -72,12 +73,12 @@ class SmtpDelivery:
         self._accepted += reply.is_positive
         return reply
 
-    async def deliver(self, content: Sequence[Piece]) -> list[RelayReply]:
+    async def deliver(self, content: Content) -> list[RelayReply]:
         """Hand over the message. Raises DownstreamUnavailable, and Unsendable for content with bare CR, LF or NUL."""
         connection, expected = self._connection, self._accepted if self._is_lmtp else 1
         if connection is None or not self._accepted:
             raise ValueError("no recipient was accepted")
-        refusal = self._refusal_of(content, connection)
+        refusal = await self._refusal_of(content, connection)
         if refusal is None:
             reply = await connection.command(b"DATA\r\n")
             if reply.code == 354:
@@ -133,13 +134,13 @@ class SmtpDelivery:
             return False
         return not self._envelope.smtputf8 or "SMTPUTF8" not in connection.extensions
 
-    def _refusal_of(self, content: Sequence[Piece], connection: Connection) -> RelayReply | None:
+    async def _refusal_of(self, content: Content, connection: Connection) -> RelayReply | None:
         """What the message needs and the downstream did not offer."""
         extensions = connection.extensions
-        if self._envelope.smtputf8 and "SMTPUTF8" not in extensions and not _header(content).isascii():
+        if self._envelope.smtputf8 and "SMTPUTF8" not in extensions and not content.head.isascii():
             return _HEADER_NEEDS_SMTPUTF8
         if self._envelope.eight_bit and "8BITMIME" not in extensions:
-            return None if all(bytes(piece).isascii() for piece in content) else _NEEDS_8BITMIME
+            return None if await asyncio.to_thread(_is_ascii, content) else _NEEDS_8BITMIME
         return None
 
     async def _final_replies(self, connection: Connection, expected: int) -> list[RelayReply]:
@@ -166,13 +167,5 @@ def _in_step(reply: RelayReply, connection: Connection, *, but_no_success: bool 
     return reply
 
 
-def _header(content: Sequence[Piece]) -> bytes:
-    """The header section, or all of the content if it has no body."""
-    header = bytearray()
-    for piece in content:
-        searched = max(0, len(header) - 3)
-        header += piece
-        end = header.find(b"\r\n\r\n", searched)
-        if end >= 0:
-            return bytes(header[:end])
-    return bytes(header)
+def _is_ascii(content: Content) -> bool:
+    return all(bytes(piece).isascii() for piece in content)

@@ -5,9 +5,9 @@ take for a command or for the end of a message (SMTP smuggling).
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-Piece = bytes | memoryview
+from smtpgate.spool import Piece
 
 # What is looked through at once, in bytes: small enough to be copied cheaply and not to hold up the event loop.
 CHUNK = 1 << 16
@@ -30,24 +30,45 @@ def checked_address(address: str) -> str:
     return address
 
 
-def encoded(content: Sequence[Piece]) -> Iterator[bytes]:
+class Encoder:
     """The content as it follows 354, in chunks: dots stuffed, the final dot included.
 
-    Content that does not end with CRLF gets one. Raises Unsendable instead of yielding a chunk that holds a bare CR,
-    a bare LF or a NUL.
+    Give it the content piece by piece; small ones are joined, large ones cut, so that a chunk has about CHUNK bytes.
+    Content that does not end with CRLF gets one. Raises Unsendable instead of giving a chunk that holds a bare CR, a
+    bare LF or a NUL.
     """
-    at_line_start = True
-    carried = b""  # a CR waits for its LF, so that no chunk begins or ends between them
-    for chunk in _chunks(content):
-        chunk = carried + chunk
-        carried = b"\r" if chunk.endswith(b"\r") else b""
+
+    def __init__(self) -> None:
+        self._gathered: list[Piece] = []
+        self._size = 0
+        self._carried = b""  # a CR waits for its LF, so that no chunk begins or ends between them
+        self._at_line_start = True
+
+    def encode(self, piece: Piece) -> Iterator[bytes]:
+        """The chunks that are full."""
+        for start in range(0, len(piece), CHUNK):
+            part = piece if len(piece) <= CHUNK else memoryview(piece)[start : start + CHUNK]
+            if self._size + len(part) > CHUNK:
+                yield self._chunk()
+            self._gathered.append(part)
+            self._size += len(part)
+
+    def end(self) -> bytes:
+        """The last chunk."""
+        last = self._chunk()
+        if self._carried:
+            raise Unsendable("content that ends with a bare CR")
+        return last + (b".\r\n" if self._at_line_start else b"\r\n.\r\n")
+
+    def _chunk(self) -> bytes:
+        chunk = self._carried + b"".join(self._gathered)
+        self._gathered, self._size = [], 0
+        self._carried = b"\r" if chunk.endswith(b"\r") else b""
         chunk = chunk.removesuffix(b"\r")
         if chunk:
-            yield _stuffed(chunk, at_line_start)
-            at_line_start = chunk.endswith(b"\n")
-    if carried:
-        raise Unsendable("content that ends with a bare CR")
-    yield b".\r\n" if at_line_start else b"\r\n.\r\n"
+            at_line_start, self._at_line_start = self._at_line_start, chunk.endswith(b"\n")
+            chunk = _stuffed(chunk, at_line_start)
+        return chunk
 
 
 def _stuffed(chunk: bytes, at_line_start: bool) -> bytes:
@@ -60,18 +81,3 @@ def _stuffed(chunk: bytes, at_line_start: bool) -> bytes:
             raise Unsendable("content with a bare CR")
         chunk = chunk.replace(b"\r\n.", b"\r\n..")
     return leading + chunk
-
-
-def _chunks(content: Sequence[Piece]) -> Iterator[bytes]:
-    """The same bytes, small pieces joined and large ones cut, so that each has about CHUNK bytes."""
-    gathered: list[Piece] = []
-    size = 0
-    for piece in content:
-        for start in range(0, len(piece), CHUNK):
-            part = piece if len(piece) <= CHUNK else memoryview(piece)[start : start + CHUNK]
-            if size + len(part) > CHUNK:
-                yield b"".join(gathered)
-                gathered, size = [], 0
-            gathered.append(part)
-            size += len(part)
-    yield b"".join(gathered)

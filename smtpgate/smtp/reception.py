@@ -180,8 +180,8 @@ class Reception:
         """Give the message to the downstream; its answer is the client's, and ends the record."""
         started = time.perf_counter()
         try:
-            cleaned = without_forged(message, self._services.hostname)
-            answers = await delivery.deliver([self._trace(tx, record), cleaned])
+            head = self._trace(tx, record) + without_forged(message, self._services.hostname)
+            answers = await delivery.deliver(message.content.with_head(head))
         except DownstreamUnavailable as trouble:
             self._relayed(record, END_OF_DATA, str(trouble), started)
             reply = UNAVAILABLE

@@ -56,12 +56,17 @@ def test_nothing_can_be_injected(said: list[tuple[str | None, list[str]]]) -> No
     assert read == [re.sub("[^ -~]", "?", value[:320]) for value in wanted]
 
 
+def cleaned(content: bytes) -> bytes:
+    message = Message(content)
+    return b"".join(message.content.with_head(without_forged(message, OURS)))
+
+
 def kept(*fields: str, body: str = "body\r\n") -> bool:
     """Whether the fields are still there; everything else must be."""
     before, after = "Received: x\r\n\tby y\r\n", "From: a\r\nno field\r\n"
     others = f"{before}{after}\r\n{body}".encode()
     content = f"{before}{''.join(fields)}{after}\r\n{body}".encode()
-    left = without_forged(Message(content), OURS)
+    left = cleaned(content)
     assert left in (content, others)
     return left == content
 
@@ -137,9 +142,9 @@ FIELDS = st.lists(st.text(": \t\nab()", max_size=12).map(lambda text: text.repla
 def test_nothing_else_is_changed(lines: list[bytes]) -> None:
     content = b"\r\n".join(lines)
     message = Message(content)
-    assert b"".join(field.raw for field in message.fields) == content[: message.header_end]
-    forged = Message(b"Authentication-Results: mx.example.org; none\r\nTo: x\r\n" + content)
-    assert without_forged(forged, OURS) == b"To: x\r\n" + content
+    assert b"".join(field.raw for field in message.fields) == message.header
+    forged = b"Authentication-Results: mx.example.org; none\r\nTo: x\r\n" + content
+    assert cleaned(forged) == b"To: x\r\n" + content
 
 
 @pytest.mark.parametrize("piece", ["(", "()", "\\", '"', "receiver", "receiver ", "receiver=("])

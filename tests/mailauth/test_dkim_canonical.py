@@ -1,30 +1,55 @@
 import hashlib
 import time
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
 from dkim.canonicalization import Relaxed, Simple
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from smtpgate.content import Body
 from smtpgate.mailauth import dkim_canonical
 from smtpgate.mailauth.dkim_canonical import body_digest, canonical_body, relaxed_field
 from smtpgate.mailauth.message import HeaderField, Message
+from smtpgate.spool import Spool
 
 LINES = st.lists(st.text(" \tab", max_size=8).map(str.encode), max_size=8)
 BODIES = LINES.map(lambda lines: b"".join(line + b"\r\n" for line in lines))
 
 
-def canonical(body: bytes, *, relaxed: bool) -> bytes:
-    return b"".join(canonical_body(memoryview(body), relaxed=relaxed))
+def canonical(body: Body | bytes, *, relaxed: bool) -> bytes:
+    return b"".join(canonical_body(memoryview(body) if isinstance(body, bytes) else body, relaxed=relaxed))
+
+
+@pytest.fixture(scope="module")
+def spool(tmp_path_factory: pytest.TempPathFactory) -> Spool:
+    return Spool(str(tmp_path_factory.mktemp("spool")))
 
 
 @given(BODIES, st.integers(1, 12))
-def test_bodies_are_as_dkimpy_has_them(body: bytes, piece: int) -> None:
+@example(b"a \t \r\n\r\n", 2)
+@example(b"a\t \r\n\tb\r\n", 1)
+def test_bodies_are_as_dkimpy_has_them(spool: Spool, body: bytes, piece: int) -> None:
+    file = spool.open()
+    file.append(body)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dkim_canonical, "_PIECE", piece)
-        assert canonical(body, relaxed=True) == Relaxed.canonicalize_body(body)
-        assert canonical(body, relaxed=False) == Simple.canonicalize_body(body)
+        for kept in (body, file):
+            assert canonical(kept, relaxed=True) == Relaxed.canonicalize_body(body)
+            assert canonical(kept, relaxed=False) == Simple.canonicalize_body(body)
+
+
+@pytest.mark.parametrize("body", [b" " * 4_000_000 + b"x\r\n", b"x \r" * 1_000_000, b"\r\n" * 2_000_000])
+@pytest.mark.parametrize("relaxed", [True, False])
+def test_no_body_needs_more_memory_than_a_piece(spool: Spool, body: bytes, relaxed: bool) -> None:
+    file = spool.open()
+    file.append(body)
+    tracemalloc.start()
+    body_digest(file, relaxed=relaxed, length=None)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 6 * dkim_canonical._PIECE
 
 
 @given(st.sampled_from([b"Subject", b"sUBJECT ", b"X\t"]), LINES)

@@ -4,13 +4,14 @@ import re
 
 import pytest
 
+from smtpgate.content import Content
 from smtpgate.relay.downstream import DownstreamUnavailable, Envelope, RelayReply
 from smtpgate.relay.maildir import MaildirDownstream
 from smtpgate.relay.open import open_downstream
 from smtpgate.relay.smtp import SmtpDownstream
 from smtpgate.relay.wire import Unsendable
 
-CONTENT = [b"Subject: x\r\n", memoryview(b"\r\n.dots stay\r\n")]
+CONTENT = b"Subject: x\r\n\r\n.dots stay\r\n"
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ async def deliver(downstream, sender="a@example.org", recipients=("b@x",)) -> li
     delivery = downstream.begin(Envelope(sender))
     for recipient in recipients:
         assert await delivery.recipient(recipient) == RelayReply(250, "2.1.5", "Ok")
-    return await delivery.deliver(CONTENT)
+    return await delivery.deliver(Content.of(CONTENT))
 
 
 def files(tmp_path) -> dict[str, list[str]]:
@@ -40,7 +41,7 @@ async def test_a_message_is_one_file_in_new(maildir, tmp_path, sender):
     assert re.fullmatch(rf"\d+\.{os.getpid()}_[0-9a-f]+\.[^/:]+", name)
     written = (tmp_path / "var" / "mail" / "new" / name).read_bytes()
     added = f"Return-Path: <{sender}>\r\nDelivered-To: b@x\r\nDelivered-To: c@x\r\n"
-    assert written == added.encode() + b"".join(CONTENT)
+    assert written == added.encode() + CONTENT
 
 
 async def test_every_message_has_a_name_of_its_own(maildir, tmp_path):
