@@ -1,6 +1,7 @@
 """The stub resolver: it asks the configured name servers, which do the resolving."""
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from smtpgate.dns.exchange import ask
 from smtpgate.dns.resolver import Answer, RecordType, Status
 from smtpgate.dns.wire import CODES, FormatError, Record, Response, Soa
+from smtpgate.values import Endpoint
 
 log = logging.getLogger(__name__)
 
@@ -23,21 +25,19 @@ _MAX_IN_FLIGHT = 256
 class StubResolver:
     """Asks name servers over UDP and TCP. Use it through CachingResolver.
 
-    nameservers: IP addresses, None for the system's (ValueError: not an address). timeout: seconds for one question,
-    whatever happens. A server that does not answer is asked last from then on.
+    nameservers: None for the system's. timeout: seconds for one question, whatever happens. A server that does not
+    answer is asked last from then on.
     """
 
-    def __init__(self, nameservers: Sequence[str] | None, timeout: float, port: int = 53) -> None:
-        servers = system_nameservers() if nameservers is None else nameservers
-        self._servers = [str(ipaddress.ip_address(server)) for server in servers]
+    def __init__(self, nameservers: Sequence[Endpoint] | None, timeout: float) -> None:
+        self._servers = list(system_nameservers() if nameservers is None else nameservers)
         self._timeout = timeout
-        self._port = port
         self._turns = asyncio.Semaphore(_MAX_IN_FLIGHT)
 
     async def query(self, name: str, kind: RecordType) -> Answer:
         """Ask one question. Never raises, except when cancelled."""
         name = name.lower().removesuffix(".") if name.isascii() else name
-        problems: dict[str, str] = {}  # of each server the last
+        problems: dict[Endpoint, str] = {}  # of each server the last
         try:
             async with asyncio.timeout(self._timeout), self._turns:
                 return await self._ask_servers(name, kind, problems)
@@ -48,7 +48,7 @@ class StubResolver:
             log.exception("DNS question %r %s", name, kind)
             return _failure(name, kind, "internal error")
 
-    async def _ask_servers(self, name: str, kind: RecordType, problems: dict[str, str]) -> Answer:
+    async def _ask_servers(self, name: str, kind: RecordType, problems: dict[Endpoint, str]) -> Answer:
         if not self._servers:
             return _failure(name, kind, "no name server configured")
         usable = list(self._servers)
@@ -56,42 +56,39 @@ class StubResolver:
             for server in tuple(usable):
                 try:
                     async with asyncio.timeout(min(_MAX_TRY, self._timeout / 2)):
-                        response = await ask(server, self._port, name, kind)
+                        response = await ask(server.host, server.port, name, kind)
                     return _answer(name, kind, response)
                 except TimeoutError:
-                    problems[server] = f"no answer from {server}"
+                    problems[server] = f"no answer from {server.host}"
                     self._ask_last(server)
                 except OSError as error:
-                    problems[server] = f"{server}: {error.strerror or type(error).__name__}"
+                    problems[server] = f"{server.host}: {error.strerror or type(error).__name__}"
                     self._ask_last(server)
                     usable.remove(server)
                 except FormatError as error:
-                    problems[server] = f"{error} from {server}"
+                    problems[server] = f"{error} from {server.host}"
                     usable.remove(server)
                 except ValueError:  # RFC 1035 §2.3.4: such a name cannot exist
                     return Answer(name, kind, Status.NO_NAME)
         return _failure(name, kind, "; ".join(problems.values()))
 
-    def _ask_last(self, server: str) -> None:
+    def _ask_last(self, server: Endpoint) -> None:
         self._servers.remove(server)
         self._servers.append(server)
 
 
-def system_nameservers(path: Path = Path("/etc/resolv.conf")) -> list[str]:
+def system_nameservers(path: Path = Path("/etc/resolv.conf")) -> list[Endpoint]:
     """The name servers of resolv.conf(5); none if it is missing or names none. Reads a file: not on the event loop."""
     try:
         lines = path.read_text("utf-8", "replace").splitlines()
     except OSError:
         return []
-    return [words[1] for line in lines if (words := line.split())[:1] == ["nameserver"] and _is_address(words[1:])]
-
-
-def _is_address(words: list[str]) -> bool:
-    try:
-        ipaddress.ip_address(words[0])
-    except (IndexError, ValueError):
-        return False
-    return True
+    found = []
+    for line in lines:
+        if (words := line.split())[:1] == ["nameserver"]:
+            with contextlib.suppress(IndexError, ValueError):
+                found.append(Endpoint(str(ipaddress.ip_address(words[1])), 53))
+    return found
 
 
 def _failure(name: str, kind: RecordType, detail: str) -> Answer:

@@ -52,7 +52,7 @@ class Worker:
             timeout=settings.relay.timeout,
         )
         context = Context(
-            dns=CachingResolver(StubResolver(_nameservers(settings), settings.dns.timeout)),
+            dns=CachingResolver(StubResolver(settings.dns.nameservers or None, settings.dns.timeout)),
             greylist=store,
             clock=time.time,
             hostname=settings.server.hostname,
@@ -98,7 +98,8 @@ class Worker:
             except OSError as error:
                 for opened in self._servers:
                     opened.close()
-                raise ListenError(f"cannot listen on {name}: {error.strerror or error}") from error
+                reason = os.strerror(error.errno) if error.errno else error  # asyncio's own text repeats the address
+                raise ListenError(f"cannot listen on {name}: {reason}") from error
             self._servers.append(server)
 
     def _on_signals(self) -> None:
@@ -121,11 +122,6 @@ class Worker:
                 for connection in services.connections:
                     connection.abort()
         await services.drain()
-
-
-def _nameservers(settings: Settings) -> list[str] | None:
-    servers = settings.dns.nameservers
-    return [server.host for server in servers] or None
 
 
 def _write_line(line: str) -> None:

@@ -9,6 +9,7 @@ from smtpgate.dns import stub
 from smtpgate.dns.resolver import Mx, Status
 from smtpgate.dns.stub import StubResolver, system_nameservers
 from smtpgate.dns.wire import Response
+from smtpgate.values import Endpoint
 from tests.dns.name_server import name_server, reply, silent_socket, wire
 
 SOA = "example. 600 IN SOA ns.example. root.example. 1 2 3 4 120"
@@ -16,9 +17,13 @@ A = "d.example. 300 IN A 192.0.2.1"
 ADDRESS = (ipaddress.ip_address("192.0.2.1"),)
 
 
+def resolver_of(hosts, timeout, port=53):
+    return StubResolver([Endpoint(host, port) for host in hosts], timeout)
+
+
 async def ask(script, kind="A", name="d.example", timeout=5.0):
     async with name_server(script) as server:
-        return await StubResolver(["127.0.0.1"], timeout, server.port).query(name, kind)
+        return await resolver_of(["127.0.0.1"], timeout, server.port).query(name, kind)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +161,7 @@ async def test_a_truncated_answer_is_asked_for_over_tcp():
         return [wire(question, *lines)] if tcp else [wire(question, *lines[:3], flags=dns.flags.TC)[:-5]]
 
     async with name_server(script) as server:
-        answer = await StubResolver(["127.0.0.1"], 5, server.port).query("d.example", "TXT")
+        answer = await resolver_of(["127.0.0.1"], 5, server.port).query("d.example", "TXT")
     assert len(answer.records) == 60
     assert server.asked == [("d.example.", "udp"), ("d.example.", "tcp")]
 
@@ -197,7 +202,7 @@ async def test_a_lost_packet_is_sent_again():
 
 async def test_the_next_server_is_asked_when_one_is_down():
     async with name_server(lambda question, _: [wire(question, A)]) as server:
-        resolver = StubResolver(["127.0.0.3", "127.0.0.1"], 5, server.port)
+        resolver = resolver_of(["127.0.0.3", "127.0.0.1"], 5, server.port)
         assert (await resolver.query("d.example", "A")).status is Status.ANSWER
 
 
@@ -205,7 +210,7 @@ async def test_the_next_server_is_asked_when_one_fails():
     async with name_server(lambda question, _: [wire(question, A)]) as good:
         failing = name_server(lambda question, _: [wire(question, rcode="SERVFAIL")], "127.0.0.2", good.port)
         async with failing:
-            resolver = StubResolver(["127.0.0.2", "127.0.0.1"], 5, good.port)
+            resolver = resolver_of(["127.0.0.2", "127.0.0.1"], 5, good.port)
             assert (await resolver.query("d.example", "A")).status is Status.ANSWER
 
 
@@ -213,7 +218,7 @@ async def test_a_silent_server_is_asked_last_from_then_on():
     async with name_server(lambda question, _: [wire(question, A)]) as server:
         with silent_socket(server.port) as silent:
             silent.setblocking(False)
-            resolver = StubResolver(["127.0.0.2", "127.0.0.1"], 1, server.port)
+            resolver = resolver_of(["127.0.0.2", "127.0.0.1"], 1, server.port)
             for _ in range(3):
                 assert (await resolver.query("d.example", "A")).status is Status.ANSWER
             assert silent.recv(512)
@@ -223,13 +228,13 @@ async def test_a_silent_server_is_asked_last_from_then_on():
 
 async def test_all_servers_down_is_known_at_once():
     async with name_server(lambda question, _: []) as server:
-        resolver = StubResolver(["127.0.0.3", "127.0.0.4"], 60, server.port)
+        resolver = resolver_of(["127.0.0.3", "127.0.0.4"], 60, server.port)
         answer = await resolver.query("d.example", "A")
     assert answer.detail == "127.0.0.3: Connection refused; 127.0.0.4: Connection refused"
 
 
 async def test_no_name_server_is_a_temporary_failure():
-    answer = await StubResolver([], 5).query("d.example", "A")
+    answer = await resolver_of([], 5).query("d.example", "A")
     assert (answer.status, answer.detail) == (Status.FAILURE, "no name server configured")
 
 
@@ -241,7 +246,7 @@ async def test_impossible_names_are_not_asked(name):
 
 async def test_names_are_absolute_and_literal():
     async with name_server(lambda question, _: [wire(question)]) as server:
-        resolver = StubResolver(["127.0.0.1"], 5, server.port)
+        resolver = resolver_of(["127.0.0.1"], 5, server.port)
         for name in ("LocalHost", "d.example.", r"a\046b.example"):
             await resolver.query(name, "A")
     assert [name for name, _ in server.asked] == ["localhost.", "d.example.", r"a\\046b.example."]
@@ -259,7 +264,7 @@ async def test_many_questions_at_once():
         return [wire(question, f"{number}.example. 300 IN A 10.0.0.{number}")]
 
     async with name_server(script) as server:
-        resolver = StubResolver(["127.0.0.1"], 30, server.port)
+        resolver = resolver_of(["127.0.0.1"], 30, server.port)
         answers = await asyncio.gather(*(resolver.query(f"{number}.example", "A") for number in range(250)))
     assert [str(*answer.records) for answer in answers] == [f"10.0.0.{number}" for number in range(250)]
 
@@ -275,7 +280,7 @@ async def test_questions_in_flight_are_bounded_and_the_others_wait(monkeypatch):
         return Response(name, 3)
 
     monkeypatch.setattr(stub, "ask", held)
-    resolver = StubResolver(["127.0.0.1"], 60)
+    resolver = resolver_of(["127.0.0.1"], 60)
     asking = [asyncio.create_task(resolver.query(f"{number}.example", "A")) for number in range(300)]
     await full.wait()
     assert len(started) == 256
@@ -290,7 +295,7 @@ async def test_what_nobody_foresaw_is_a_temporary_failure(monkeypatch, caplog):
 
     monkeypatch.setattr(stub, "ask", broken)
     with caplog.at_level(logging.ERROR):
-        answer = await StubResolver(["127.0.0.1"], 5).query("d.example", "A")
+        answer = await resolver_of(["127.0.0.1"], 5).query("d.example", "A")
     assert (answer.status, answer.detail) == (Status.FAILURE, "internal error")
     assert "unforeseen" in caplog.text
 
@@ -310,9 +315,4 @@ def test_system_nameservers(tmp_path, text, servers):
     path = tmp_path / "resolv.conf"
     if text is not None:
         path.write_bytes(text.encode("latin-1"))
-    assert system_nameservers(path) == servers
-
-
-def test_a_name_server_must_be_an_address():
-    with pytest.raises(ValueError, match="localhost"):
-        StubResolver(["localhost"], 5)
+    assert system_nameservers(path) == [Endpoint(server, 53) for server in servers]

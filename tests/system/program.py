@@ -106,6 +106,14 @@ class Program:
         self._close()
         return status
 
+    def keeps_running(self, seconds: float) -> bool:
+        """Whether it did not end by itself within this time."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return True
+        return False
+
     def kill(self) -> None:
         """End it at once, as a power failure would."""
         self._process.kill()

@@ -113,6 +113,7 @@ def test_the_gate_is_told_to_stop(number: signal.Signals, serve: Callable[..., G
     idle.close()
     with pytest.raises(OSError, match="refused"):
         gate.talk()
+    assert gate.program.keeps_running(0.5)
     downstream.send("250 2.0.0 taken")
     assert client.reply().startswith("250 2.0.0 taken")
     client.close()
