@@ -57,6 +57,7 @@ class Record:
 
     at: when it began, seconds since 1970. outcome: "accepted", "rejected", "deferred", "abandoned" (the client left or
     gave up). decided_by: the rule, "downstream" or "smtpgate" that refused it. Sizes in bytes, times in milliseconds.
+    tls: what protected the session, or {"failed": why}; None in plaintext.
     listed: the rules that already have an entry; pending: the tasks of shadow rules that still run.
     """
 
@@ -64,6 +65,7 @@ class Record:
     client: str
     listener: str
     ref: str = field(default_factory=new_reference)
+    tls: dict[str, Any] | None = None
     helo: str | None = None
     sender: str | None = None
     recipients: list[str] = field(default_factory=list)
@@ -96,5 +98,6 @@ class Record:
 
 
 _PLAIN = (
-    "ref", "at", "client", "listener", "helo", "sender", "recipients", "size", "outcome", "decided_by", "ms", "omitted",
+    "ref", "at", "client", "listener", "tls", "helo", "sender", "recipients", "size", "outcome", "decided_by", "ms",
+    "omitted",
 )  # fmt: skip

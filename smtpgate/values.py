@@ -141,6 +141,13 @@ def boolean(value: Any) -> bool:
     return value
 
 
+def text(value: Any) -> str:
+    """Any text, such as a path."""
+    if not isinstance(value, str):
+        raise ValueError('a text such as "…"')
+    return value
+
+
 def count(value: Any) -> int:
     """A whole number above zero."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:

@@ -107,7 +107,9 @@ class FakeDownstream:
         recipient: Mapping[str, RelayReply | Exception] | None = None,
         deliver: Sequence[RelayReply | Exception] | Exception | None = None,
         gate: asyncio.Event | None = None,
+        requiretls: bool = False,
     ) -> None:
+        self.requiretls = requiretls
         self.recipient = dict(recipient or {})
         self.deliver = [deliver] if isinstance(deliver, Exception) else deliver or [RelayReply(250, "2.0.0", "Ok")]
         self.gate = gate

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,10 +13,13 @@ from smtpgate.config.load import load
 from smtpgate.phases.context import Context
 from smtpgate.phases.engine import Engine, Limits
 from smtpgate.record import Record
+from smtpgate.server.tls import ServerTls
 from smtpgate.smtp.content import LinePolicy
 from smtpgate.smtp.dialog import Dialog
 from smtpgate.smtp.limits import DialogLimits
 from smtpgate.smtp.services import Services
+from smtpgate.smtp.tls import TlsMode
+from tests.certificates import NAME
 from tests.fake_store import FakeGreylist
 from tests.fakes import Clock, FakeDns, FakeDownstream
 
@@ -49,9 +53,12 @@ class Gate:
     records: list[Record] = field(default_factory=list)
 
     @contextlib.asynccontextmanager
-    async def client(self, *, local: str = "127.0.0.1") -> AsyncIterator["Client"]:
-        """A connected client; its banner is not read yet."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(local, 0))
+    async def client(self, *, local: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> AsyncIterator["Client"]:
+        """A connected client; its banner is not read yet. tls: it shakes hands at once."""
+        name = NAME if tls else None
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.port, local_addr=(local, 0), ssl=tls, server_hostname=name
+        )
         client = Client(reader, writer)
         try:
             yield client
@@ -74,10 +81,10 @@ class Client:
         self.reader, self.writer = reader, writer
 
     @classmethod
-    async def over(cls, sock: socket.socket) -> "Client":
-        """A client on a socket that is connected already."""
+    async def over(cls, sock: socket.socket, tls: ssl.SSLContext | None = None) -> "Client":
+        """A client on a socket that is connected already. tls: it shakes hands at once."""
         sock.setblocking(False)
-        return cls(*await asyncio.open_connection(sock=sock))
+        return cls(*await asyncio.open_connection(sock=sock, ssl=tls, server_hostname=NAME if tls else None))
 
     async def line(self) -> str:
         """One line with its line end; "" when the server closed."""
@@ -110,6 +117,17 @@ class Client:
         await self.reply()
         return await self.ask("EHLO client.example.net")
 
+    async def shake_hands(self, tls: ssl.SSLContext) -> None:
+        """What follows the answer to STARTTLS. Raises ssl.SSLError or ConnectionError."""
+        async with asyncio.timeout(PATIENCE):
+            await self.writer.start_tls(tls, server_hostname=NAME)
+
+    async def start_tls(self, tls: ssl.SSLContext) -> str:
+        """STARTTLS and the handshake; returns EHLO's reply in TLS."""
+        assert (await self.ask("STARTTLS")).startswith("220 2.0.0 ")
+        await self.shake_hands(tls)
+        return await self.ask("EHLO client.example.net")
+
     async def deliver(self, sender: str, recipients: Sequence[str], content: bytes) -> list[str]:
         """One transaction; the replies to MAIL, each RCPT, DATA and the final dot, as far as it got."""
         replies = [await self.ask(f"MAIL FROM:<{sender}>")]
@@ -121,7 +139,7 @@ class Client:
 
     async def close(self) -> None:
         self.writer.close()
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
             await self.writer.wait_closed()
 
 
@@ -135,6 +153,8 @@ async def serving(
     limits: DialogLimits | None = None,
     lines: LinePolicy | None = None,
     engine_limits: Limits | None = None,
+    tls: TlsMode = "none",
+    server_tls: ServerTls | None = None,
 ) -> AsyncIterator[Gate]:
     """Serve on a free loopback port. config: TOML; [server] keys may stand at its start, sections behind."""
     settings = load(_BASE + config, REGISTRY)
@@ -160,8 +180,9 @@ async def serving(
         limits or DialogLimits(),
         lines or LinePolicy(),
     )
+    services.tls_context = server_tls.context if server_tls else None
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Dialog(services, "test", loop=loop), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: Dialog(services, "test", loop=loop, tls=tls), "127.0.0.1", 0)
     gate = Gate(server.sockets[0].getsockname()[1], services, downstream, dns, clock, records)
     try:
         yield gate

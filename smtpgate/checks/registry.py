@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from smtpgate.checks import access, client, dkim, dnsbl, greylist, helo, pipelining, recipient, sender, spf
+from smtpgate.checks import access, client, dkim, dnsbl, greylist, helo, pipelining, recipient, sender, spf, tls
 from smtpgate.phases.phase import Input
 from smtpgate.phases.rule import CheckSpec
 
@@ -21,6 +21,7 @@ _ROWS = (
         Input.CLIENT,
         lookup=True,
     ),
+    CheckSpec("reject_plaintext_session", tls.reject_plaintext_session, Input.CLIENT, memo=False),
     CheckSpec("reject_invalid_helo_hostname", helo.reject_invalid_helo_hostname, Input.HELO),
     CheckSpec("reject_non_fqdn_helo_hostname", helo.reject_non_fqdn_helo_hostname, Input.HELO),
     CheckSpec("reject_non_fqdn_sender", sender.reject_non_fqdn_sender, Input.SENDER),

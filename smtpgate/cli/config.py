@@ -18,7 +18,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(args: argparse.Namespace) -> int:
     """Check or show; status 0 if the configuration is right (1 otherwise, by load_settings)."""
-    settings = load_settings(args.config)
+    settings = load_settings(args.config, files=args.action == "check")
     for warning in settings.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if args.action == "show":

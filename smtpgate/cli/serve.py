@@ -26,7 +26,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C."""
     logging.basicConfig(level=logging.WARNING, format="smtpgate: %(levelname)s: %(message)s", stream=sys.stderr)
-    settings = load_settings(args.config)
+    settings = load_settings(args.config, files=True)
     try:
         upgrade(settings.store.url)
     except StoreError as error:

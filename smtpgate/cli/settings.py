@@ -7,6 +7,7 @@ from smtpgate.checks.registry import REGISTRY
 from smtpgate.config.errors import ConfigErrors
 from smtpgate.config.load import load_file
 from smtpgate.config.settings import Settings
+from smtpgate.server.tls import check_files
 
 
 def add_config_option(parser: ArgumentParser) -> None:
@@ -14,10 +15,16 @@ def add_config_option(parser: ArgumentParser) -> None:
     parser.add_argument("--config", metavar="PATH", default="config.toml", help="the configuration (%(default)s)")
 
 
-def load_settings(path: str) -> Settings:
-    """The settings of a configuration file; exits with status 1 if it is not right."""
+def load_settings(path: str, *, files: bool = False) -> Settings:
+    """The settings of a configuration file; exits with status 1 if it is not right.
+
+    files: those that it names must be right too; not everybody who asks may read a key.
+    """
     try:
-        return load_file(path, REGISTRY)
+        settings = load_file(path, REGISTRY)
+        if files:
+            check_files(settings, path)
+        return settings
     except ConfigErrors as errors:
         print(errors, file=sys.stderr)
         raise SystemExit(1) from None

@@ -84,6 +84,8 @@ def _fact(story: Story, phase: str) -> str:
 
 def _phase(story: Story, phase: str, told: list[int]) -> Iterator[str]:
     """The rules of a phase, the downstream's answers and ours. told: the replies that were told, by index."""
+    if phase == "client" and story.get("tls"):
+        yield _tls(story["tls"])
     rules = [rule for rule in story["rules"] if rule["phase"] == phase]
     if phase != "rcpt":
         for rule in rules:
@@ -105,6 +107,13 @@ def _phase(story: Story, phase: str, told: list[int]) -> Iterator[str]:
         if index not in told and _PHASE_OF_COMMAND.get(verb) == phase:
             told.append(index)
             yield f"answered {reply['reply']}"
+
+
+def _tls(tls: Story) -> str:
+    if "failed" in tls:
+        return f"TLS handshake failed: {tls['failed']}"
+    asked_for = f", for {tls['sni']}" if tls["sni"] else ""
+    return f"encrypted with {tls['version']}, {tls['cipher']}, {tls['bits']} bits{asked_for}"
 
 
 def _answers(story: Story, command: str, told: list[int]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from smtpgate.config.settings import (
     ServerSettings,
     Settings,
     StoreSettings,
+    TlsSettings,
 )
 from smtpgate.phases.phase import Phase
 from smtpgate.phases.rule import CheckSpec
@@ -58,6 +59,7 @@ def load(text: str, registry: Mapping[str, CheckSpec], file: str = "config.toml"
     document = Document(text, file)
     _check_section_names(document)
     server = _section(document, "server", ServerSettings)
+    tls = _section(document, "tls", TlsSettings)
     limits = _section(document, "limits", LimitSettings)
     relay = _section(document, "relay", RelaySettings)
     store = _section(document, "store", StoreSettings)
@@ -68,15 +70,18 @@ def load(text: str, registry: Mapping[str, CheckSpec], file: str = "config.toml"
     phases = RuleReader(document, registry, delay_reject=delay_reject).read(document.table("phases"))
     if server:
         _check_server(document, server)
+    if tls and any(listener.tls != "none" for listener in listeners):
+        _check_tls(document, tls)
     if limits:
         _check_limits(document, limits)
     if relay:
         _check_loop(document, relay, listeners)
-    if document.errors or not (server and limits and relay and store and record and dns):
+    if document.errors or not (server and tls and limits and relay and store and record and dns):
         raise ConfigErrors(document.errors)
     return Settings(
         server=server,
         listeners=tuple(listeners),
+        tls=tls,
         limits=limits,
         relay=relay,
         store=store,
@@ -121,7 +126,7 @@ def _listeners(document: Document) -> list[ListenerSettings]:
     listeners: list[ListenerSettings] = []
     for index, table in enumerate(tables):
         listener = _options(document, ("listener", index), ListenerSettings, table)
-        if listener in listeners:
+        if listener and listener.address in [other.address for other in listeners]:
             document.error(("listener", index, "address"), f"{quote(str(listener.address))} is listened on already")
         elif listener:
             listeners.append(listener)
@@ -136,6 +141,13 @@ def _check_server(document: Document, server: ServerSettings) -> None:
                 f"{network} is the whole Internet, which would make this an open relay",
                 hint="name only networks of your own",
             )
+
+
+def _check_tls(document: Document, tls: TlsSettings) -> None:
+    """A listener speaks TLS. Whether the files are right is seen when they are read (server/tls.py)."""
+    for field in _fields(TlsSettings):
+        if not getattr(tls, field.name):
+            document.error(("tls", field.name), "missing: a listener has TLS", field.metadata["help"])
 
 
 def _check_limits(document: Document, limits: LimitSettings) -> None:

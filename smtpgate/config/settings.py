@@ -28,6 +28,7 @@ from smtpgate.values import (
     server_name,
     size,
     store_url,
+    text,
 )
 
 
@@ -58,6 +59,9 @@ class ListenerSettings:
     """One address that is listened on."""
 
     address: Endpoint = option(endpoint, MISSING, "IP address and port")
+    tls: str = option(
+        choice("none", "starttls", "implicit"), "none", '"starttls": when the client asks; "implicit": at once'
+    )
 
     @property
     def host(self) -> str:
@@ -68,6 +72,15 @@ class ListenerSettings:
     def port(self) -> int:
         """The port."""
         return self.address.port
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """What listeners with TLS use. Paths of files, which are read again when they change."""
+
+    certificate: str = option(text, "", "file with the certificate, and those that sign it, in PEM")
+    key: str = option(text, "", "file with its private key, in PEM, without a password")
+    minimum: str = option(choice("1.2", "1.3"), "1.2", "oldest version of TLS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +129,7 @@ class DnsSettings:
 SECTIONS: Mapping[str, type[Any]] = {
     "server": ServerSettings,
     "listener": ListenerSettings,
+    "tls": TlsSettings,
     "limits": LimitSettings,
     "relay": RelaySettings,
     "store": StoreSettings,
@@ -134,6 +148,7 @@ class Settings:
 
     server: ServerSettings
     listeners: tuple[ListenerSettings, ...]
+    tls: TlsSettings
     limits: LimitSettings
     relay: RelaySettings
     store: StoreSettings
@@ -142,3 +157,8 @@ class Settings:
     phases: Mapping[Phase, tuple[Rule, ...]]
     warnings: tuple[str, ...] = ()
     effective: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether a listener speaks TLS."""
+        return any(listener.tls != "none" for listener in self.listeners)

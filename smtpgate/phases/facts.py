@@ -52,12 +52,25 @@ class Address:
 NULL_SENDER = Address("", "", "")
 
 
+@dataclass(frozen=True, slots=True)
+class TlsFacts:
+    """What protects a session. version: "TLSv1.3". cipher: OpenSSL's name. bits: its key length. sni: the name that
+    the client asked for (RFC 6066 §3), None if it named none.
+    """
+
+    version: str
+    cipher: str
+    bits: int
+    sni: str | None = None
+
+
 @dataclass(slots=True, eq=False)
 class Session:
     """One TCP connection.
 
-    helo: what the client called itself, None before HELO; esmtp: whether it said EHLO. early_talker: it sent bytes
-    before the banner. pipelined_after: the command after which it sent more without leave to, None if it never did.
+    tls: what protects it, None in plaintext. helo: what the client called itself, None before HELO; esmtp: whether it
+    said EHLO. early_talker: it sent bytes before the banner. pipelined_after: the command after which it sent more
+    without leave to, None if it never did.
     """
 
     client_address: IPAddress
@@ -67,6 +80,7 @@ class Session:
     esmtp: bool = False
     early_talker: bool = False
     pipelined_after: str | None = None
+    tls: TlsFacts | None = None
     carried: dict[Phase, Decision | None] = field(default_factory=dict)
     memo: Memo = field(default_factory=dict)
     helo_memo: Memo = field(default_factory=dict)
@@ -75,6 +89,12 @@ class Session:
     def set_helo(self, name: str, *, esmtp: bool) -> None:
         """A new HELO or EHLO: what was found out about the former one no longer holds."""
         self.helo, self.esmtp = name, esmtp
+        self.helo_memo = {}
+
+    def secured(self, tls: TlsFacts) -> None:
+        """TLS has begun: what the client said before counts no more (RFC 3207 §4.2), how it behaved does."""
+        self.tls = tls
+        self.helo, self.esmtp = None, False
         self.helo_memo = {}
 
 

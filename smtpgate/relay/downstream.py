@@ -27,12 +27,16 @@ class RelayReply:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What MAIL says. sender: "" for the null sender. eight_bit: the client declared BODY=8BITMIME."""
+    """What MAIL says. sender: "" for the null sender. eight_bit: the client declared BODY=8BITMIME.
+
+    requiretls: the message may travel in verified TLS only (RFC 8689).
+    """
 
     sender: str
     smtputf8: bool = False
     eight_bit: bool = False
     size: int | None = None
+    requiretls: bool = False
 
 
 class DownstreamUnavailable(Exception):
@@ -69,6 +73,11 @@ class Delivery(Protocol):
 
 class Downstream(Protocol):
     """Where accepted mail goes."""
+
+    @property
+    def requiretls(self) -> bool:
+        """Whether an envelope's requiretls is honoured (RFC 8689 §4.2): if not, none with it is begun."""
+        ...
 
     def begin(self, envelope: Envelope) -> Delivery:
         """Prepare a transaction; nothing is sent before its first recipient."""

@@ -23,6 +23,8 @@ _THREADS = 4
 class MaildirDownstream:
     """One Maildir, made if it is not there (https://cr.yp.to/proto/maildir.html)."""
 
+    requiretls = False  # who reads it, and by which way, is not known here
+
     def __init__(self, path: str) -> None:
         self._path = Path(path)
         # Threads of its own: fsync can be slow, and must not hold up what else runs in the default ones (getaddrinfo).

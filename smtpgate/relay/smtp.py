@@ -22,6 +22,8 @@ _RSET_TIMEOUT = 2.0
 class SmtpDownstream:
     """An SMTP or LMTP server. hostname: what we say in EHLO."""
 
+    requiretls = False  # it is reached in plaintext
+
     def __init__(self, url: DownstreamUrl, *, hostname: str, limits: PoolLimits | None = None) -> None:
         self._limits = limits or PoolLimits()
         self._is_lmtp = url.scheme != "smtp"

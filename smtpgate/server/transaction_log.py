@@ -81,6 +81,7 @@ def summary(story: dict[str, Any]) -> dict[str, Any]:
         "at": datetime.fromtimestamp(story["at"], UTC).isoformat(timespec="milliseconds"),
         "ref": story["ref"],
         "client": story["client"],
+        "tls": story["tls"] and story["tls"].get("version"),
         "helo": story["helo"],
         "from": story["sender"],
         "to": story["recipients"],

@@ -15,6 +15,7 @@ from smtpgate.phases.context import Context
 from smtpgate.phases.engine import Engine
 from smtpgate.relay.open import open_downstream
 from smtpgate.server.recorder import Recorder
+from smtpgate.server.tls import ServerTls
 from smtpgate.smtp.content import LinePolicy
 from smtpgate.smtp.dialog import Dialog
 from smtpgate.smtp.limits import DialogLimits
@@ -68,6 +69,9 @@ class Worker:
             limits=DialogLimits(**dataclasses.asdict(settings.limits)),
             lines=LinePolicy(settings.server.bare_newline, settings.server.long_lines),
         )
+        tls = ServerTls(settings.tls) if settings.has_tls else None
+        watching = asyncio.create_task(tls.watch()) if tls else None
+        services.tls_context = tls.context if tls else None
         await recorder.start()
         try:
             await self._listen(services)
@@ -76,6 +80,8 @@ class Worker:
             await self._stop.wait()
             await self._finish(services)
         finally:
+            if watching:
+                watching.cancel()
             await recorder.close(STOP_WITHIN)
             await downstream.close()
             await store.close()
@@ -90,7 +96,7 @@ class Worker:
             name = str(listener.address)
             try:
                 server = await loop.create_server(
-                    lambda name=name: Dialog(services, name, loop=loop),  # type: ignore[misc]
+                    lambda name=name, tls=listener.tls: Dialog(services, name, loop=loop, tls=tls),  # type: ignore[misc]
                     listener.host,
                     listener.port,
                     backlog=BACKLOG,

@@ -69,11 +69,12 @@ class MailParameters(NamedTuple):
     body: str = "7BIT"
     smtputf8: bool = False
     size: int | None = None
+    requiretls: bool = False
 
 
-def parse_mail_parameters(text: str) -> MailParameters:
+def parse_mail_parameters(text: str, *, in_tls: bool = False) -> MailParameters:
     """Parse what follows the sender. Raises CommandError: 501 for bad values, 555 for unknown parameters."""
-    body, smtputf8, size = "7BIT", False, None
+    body, smtputf8, size, requiretls = "7BIT", False, None, False
     for keyword, value in _parameters(text).items():
         match keyword:
             case "SIZE":  # RFC 1870 §3: up to 20 digits
@@ -88,12 +89,16 @@ def parse_mail_parameters(text: str) -> MailParameters:
                 if value is not None:
                     raise _bad(keyword, "takes no value")
                 smtputf8 = True
+            case "REQUIRETLS" if in_tls:  # RFC 8689 §2: elsewhere there is no such parameter
+                if value is not None:
+                    raise _bad(keyword, "takes no value")
+                requiretls = True
             case "AUTH":  # RFC 4954 §5: accepted from anybody, and not believed
                 if value is None:
                     raise _bad(keyword, "expected a mailbox or <>")
             case _:
                 raise _unknown(keyword)
-    return MailParameters(body, smtputf8, size)
+    return MailParameters(body, smtputf8, size, requiretls)
 
 
 def refuse_rcpt_parameters(text: str) -> None:

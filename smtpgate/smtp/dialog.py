@@ -26,6 +26,9 @@ NEED_RCPT = Reply(503, "5.1", "Error: need RCPT command")
 NO_VALID_RECIPIENTS = Reply(554, "5.1", "Error: no valid recipients")
 TOO_MANY_RECIPIENTS = Reply(452, "5.3", "Error: too many recipients")
 IN_CHUNKS = Reply(503, "5.1", "Error: the message has begun with BDAT")
+READY_FOR_TLS = Reply(220, "0.0", "Ready to start TLS")
+TLS_ACTIVE = Reply(503, "5.1", "Error: TLS is active already")
+REQUIRETLS_UNSUPPORTED = Reply(550, "7.30", "REQUIRETLS support required")
 NEEDS_SMTPUTF8 = Reply(553, "6.7", "Address needs SMTPUTF8")
 
 _START_INPUT = b"354 End data with <CR><LF>.<CR><LF>\r\n"
@@ -54,8 +57,15 @@ class Dialog(Connection):
                 "SMTPUTF8",
                 "CHUNKING",
                 f"LIMITS RCPTMAX={limits.recipients}",
+                *self._tls_keywords(),
             ]
             self.answer_raw("".join(f"250-{line}\r\n" for line in lines).encode() + b"250 HELP\r\n")
+
+    def _tls_keywords(self) -> list[str]:
+        if self.facts.tls is None:
+            return ["STARTTLS"] if self.tls_mode == "starttls" else []
+        # RFC 8689 §2: it is offered in TLS only, and only by who can keep the promise.
+        return ["REQUIRETLS"] if self.services.downstream.requiretls else []
 
     async def _greeted(self, verb: str, argument: str) -> bool:
         match = _HELO_NAME.match(argument)
@@ -73,11 +83,13 @@ class Dialog(Connection):
         if self.reception.tx is not None:
             raise CommandError(NESTED_MAIL)
         sender, rest = _path(argument, "FROM:", Reply(501, "1.7", "Syntax: MAIL FROM:<address>"))
-        parameters = parse_mail_parameters(rest)
+        parameters = parse_mail_parameters(rest, in_tls=self.facts.tls is not None)
         if sender.text and not sender.domain:
             raise CommandError(Reply(501, "1.7", "Bad sender address syntax"))
         if not sender.text.isascii() and not parameters.smtputf8:
             raise CommandError(NEEDS_SMTPUTF8)
+        if parameters.requiretls and not self.services.downstream.requiretls:
+            raise CommandError(REQUIRETLS_UNSUPPORTED)
         # RFC 1870 §6.1
         if parameters.size is not None and parameters.size > self.services.limits.message_size:
             raise CommandError(TOO_LARGE)
@@ -191,6 +203,16 @@ class Dialog(Connection):
             raise CommandError(NO_ARGUMENT)
         await self.close_with("QUIT", BYE)
 
+    async def smtp_STARTTLS(self, argument: str) -> None:
+        """RFC 3207 §4."""
+        if self.facts.tls is not None:
+            raise CommandError(TLS_ACTIVE)
+        if self.tls_mode != "starttls":
+            raise CommandError(NOT_IMPLEMENTED)
+        if argument:
+            raise CommandError(NO_ARGUMENT)
+        await self.secure(READY_FOR_TLS)
+
     async def _not_implemented(self, argument: str) -> None:
         raise CommandError(NOT_IMPLEMENTED)
 
@@ -206,8 +228,8 @@ class Dialog(Connection):
         "VRFY": smtp_VRFY,
         "HELP": smtp_HELP,
         "QUIT": smtp_QUIT,
+        "STARTTLS": smtp_STARTTLS,
         "EXPN": _not_implemented,
-        "STARTTLS": _not_implemented,
         "AUTH": _not_implemented,
     }
 

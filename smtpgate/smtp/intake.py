@@ -13,6 +13,8 @@ class Intake(asyncio.StreamReader):
     """A StreamReader that can tell whether more is there, and take back what was read too far."""
 
     _buffer: bytearray
+    _paused: bool
+    _transport: asyncio.Transport
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(limit=CHUNK, loop=loop)
@@ -30,6 +32,17 @@ class Intake(asyncio.StreamReader):
     def take_back(self, data: bytes) -> None:
         """Put bytes before everything that was not read yet."""
         self._buffer[:0] = data
+
+    def take_all(self) -> bytes:
+        """Everything that was not read yet."""
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        return data
+
+    def moved_to(self, transport: asyncio.Transport) -> None:
+        """From now on it is another transport that is slowed down."""
+        self._transport = transport
+        self._paused = False
 
     async def line(self) -> bytes | None:
         """The next line with its LF; None if it is longer than any line may be: it is skipped, not kept.

@@ -5,7 +5,8 @@ What is replaced, and why:
 - the loop, which has no place for the CLIENT phase, limits nothing and answers without enhanced codes;
 - eof_received, which cancels the running handler, so that a half-close would kill a relay in flight;
 - the timer, which cuts slow handlers and slow DATA without a 421;
-- exception handling, which puts exception text on the wire.
+- exception handling, which puts exception text on the wire;
+- STARTTLS, which needs the insides of asyncio's TLS and gives it a context once and for all.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from smtpgate.smtp.content import TOO_LARGE
 from smtpgate.smtp.intake import CHUNK, Intake, bytes_waiting
 from smtpgate.smtp.reception import Reception
 from smtpgate.smtp.services import Services
+from smtpgate.smtp.tls import HANDSHAKE_TIMEOUT, HandshakeError, TlsMode, start_tls, tls_facts
 from smtpgate.values import IPAddress
 
 log = logging.getLogger(__name__)
@@ -55,7 +57,9 @@ class Connection(SMTP):
 
     VERBS: ClassVar[dict[str, Callable[..., Awaitable[None]]]] = {}
 
-    def __init__(self, services: Services, listener: str, *, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, services: Services, listener: str, *, loop: asyncio.AbstractEventLoop, tls: TlsMode = "none"
+    ) -> None:
         self.intake = Intake(loop)
         asyncio.StreamReaderProtocol.__init__(
             self, self.intake, client_connected_cb=self._cb_client_connected, loop=loop
@@ -81,10 +85,12 @@ class Connection(SMTP):
         self.ended = asyncio.Event()
         self.facts: Session
         self.reception: Reception
+        self.tls_mode = tls
         self._listener = listener
         self._replies: list[bytes] = []
         self._waiting_since: float | None = None
         self._between_commands = False
+        self._shaking_hands = False
 
     # --- the connection's life
 
@@ -107,11 +113,30 @@ class Connection(SMTP):
             services.connections.discard(self)
             self.ended.set()
             self.reception.close()
-            self._writer.close()
+            self._leave()
+
+    def _leave(self) -> None:
+        """Close, and do not wait for ever until the client has read the last replies or shaken hands."""
+        if self._timeout_handle is not None:
+            self._timeout_handle.cancel()
+        if self.transport is not None:
+            if not self.transport.is_closing():
+                self._writer.close()
+            self._timeout_handle = self.loop.call_later(_LAST_WORDS, self.abort)
+
+    async def _admit(self) -> None:
+        """Make room, and a secure way. Raises Closed."""
+        if len(self.services.connections) > self.services.limits.sessions:
+            if self.tls_mode == "implicit":  # words would need the very handshake that there is no room for
+                self.reception.gives_up(TOO_MANY_SESSIONS)
+                self.reception.handshake_failed("not begun: too many connections")
+                raise Closed
+            await self.close_with("connect", TOO_MANY_SESSIONS)
+        if self.tls_mode == "implicit":
+            await self.secure()
 
     async def _serve(self) -> None:
-        if len(self.services.connections) > self.services.limits.sessions:
-            await self.close_with("connect", TOO_MANY_SESSIONS)
+        await self._admit()
         refusal = await self.reception.connect()
         self.facts.early_talker = self._more_is_there()
         if refusal is None:
@@ -175,8 +200,40 @@ class Connection(SMTP):
         return socket is not None and socket.fileno() >= 0 and bytes_waiting(socket.fileno())
 
     def eof_received(self) -> bool | None:
-        """The client sends no more; it may still read, so what runs goes on to its reply."""
+        """The client sends no more; in plaintext it may still read, so what runs goes on to its reply."""
         return asyncio.StreamReaderProtocol.eof_received(self)
+
+    async def secure(self, ready: Reply | None = None) -> None:
+        """Shake hands. ready: the answer to STARTTLS. Raises Closed if it fails."""
+        plain = self.transport
+        assert plain is not None and self.services.tls_context is not None
+        cast(asyncio.Transport, plain).pause_reading()
+        received = self.intake.take_all()
+        if ready is not None:
+            # RFC 3207 §6: plaintext that was sent ahead must not be taken for part of the session in TLS.
+            received = b""
+            self.answer("STARTTLS", ready)
+            await self.flush()
+        self._shaking_hands = True
+        try:
+            secured = await start_tls(
+                plain,
+                self,
+                self.services.tls_context(),
+                received=received,
+                ended=self.intake.at_eof(),
+                timeout=min(HANDSHAKE_TIMEOUT, self._timeout_duration),
+            )
+        except HandshakeError as error:
+            self.reception.handshake_failed(str(error))
+            raise Closed from None
+        finally:
+            self._shaking_hands = False
+        self.transport = secured
+        self._writer._transport = secured  # type: ignore[attr-defined]
+        self._over_ssl = True
+        self.intake.moved_to(secured)
+        self.reception.secured(tls_facts(secured))
 
     # --- replies
 
@@ -257,7 +314,9 @@ class Connection(SMTP):
 
     def shut_down(self) -> None:
         """The server stops: between transactions the client is told at once, otherwise after its transaction."""
-        if self._between_commands and self.reception.tx is None:
+        if self._shaking_hands:
+            self.abort()
+        elif self._between_commands and self.reception.tx is None:
             self._hang_up("shutdown", SHUTTING_DOWN)
 
     def abort(self) -> None:

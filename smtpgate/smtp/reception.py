@@ -6,11 +6,12 @@ It knows nothing of sockets or syntax: the dialog calls it with parsed facts and
 import asyncio
 import logging
 import time
+from dataclasses import asdict
 
 from smtpgate.mailauth.authentication_results import format_field, without_forged
 from smtpgate.mailauth.message import Message
 from smtpgate.phases.engine import INTERNAL_ERROR
-from smtpgate.phases.facts import Address, Session, Transaction
+from smtpgate.phases.facts import Address, Session, TlsFacts, Transaction
 from smtpgate.phases.phase import Phase
 from smtpgate.phases.reply import Reply
 from smtpgate.record import Record, RelayEntry, ReplyEntry
@@ -60,6 +61,18 @@ class Reception:
         """The CLIENT phase; a reply is a refusal."""
         return await self._decide(Phase.CLIENT, Transaction(self.session))
 
+    def secured(self, tls: TlsFacts) -> None:
+        """The TLS handshake is done. Ends a transaction (RFC 3207 §4.2)."""
+        self.end_transaction()
+        self.session.secured(tls)
+        self._outside.tls = asdict(tls)
+        self._outside.helo = None
+
+    def handshake_failed(self, trouble: str) -> None:
+        """The TLS handshake came to nothing, and so does the session."""
+        self.end_transaction()
+        self._outside.tls = {"failed": trouble}
+
     async def helo(self, name: str, *, esmtp: bool) -> Reply | None:
         """The HELO phase. Ends a transaction (RFC 5321 §4.1.4)."""
         self.end_transaction()
@@ -79,7 +92,9 @@ class Reception:
         refusal = await self._decide(Phase.MAIL, tx)
         if refusal is not None:
             return refusal
-        envelope = Envelope(sender.text, parameters.smtputf8, parameters.body == "8BITMIME", parameters.size)
+        envelope = Envelope(
+            sender.text, parameters.smtputf8, parameters.body == "8BITMIME", parameters.size, parameters.requiretls
+        )
         self._delivery = self._services.downstream.begin(envelope)
         return SENDER_OK
 
@@ -151,8 +166,9 @@ class Reception:
     def close(self) -> None:
         """The session is over, however it ended."""
         self.end_transaction()
-        if self._outside.replies or self._outside.rules:
-            self._finish(Transaction(self.session), self._outside)
+        outside = self._outside
+        if outside.replies or outside.rules or (outside.tls and self.session.tls is None):
+            self._finish(Transaction(self.session), outside)
         self._engine.end_session(self.session)
 
     async def _decide(self, phase: Phase, tx: Transaction) -> Reply | None:
@@ -227,7 +243,9 @@ class Reception:
 
     def _new_record(self) -> Record:
         session = self.session
-        return Record(self._services.clock(), str(session.client_address), session.listener, helo=session.helo)
+        record = Record(self._services.clock(), str(session.client_address), session.listener, helo=session.helo)
+        record.tls = asdict(session.tls) if session.tls else None
+        return record
 
     def _relayed(self, record: Record, command: str, answer: str, started: float) -> None:
         record.add(record.relay, RelayEntry(command, answer, round((time.perf_counter() - started) * 1000, 3)))

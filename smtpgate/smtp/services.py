@@ -1,6 +1,7 @@
 """What every session of a process shares."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ class Services:
 
     connections: the open ones; closing: the server is about to stop, no new transaction begins.
     record: takes finished records; never blocks. clock: wall time in seconds since 1970.
+    tls_context: the context that new handshakes use; None if no listener speaks TLS.
     """
 
     hostname: str
@@ -27,6 +29,7 @@ class Services:
     clock: Callable[[], float]
     limits: DialogLimits = field(default_factory=DialogLimits)
     lines: LinePolicy = field(default_factory=LinePolicy)
+    tls_context: Callable[[], ssl.SSLContext] | None = None
     connections: set[Any] = field(default_factory=set)
     closing: bool = False
     background: set[asyncio.Task[Any]] = field(default_factory=set)

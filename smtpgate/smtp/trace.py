@@ -22,12 +22,16 @@ def received_field(
     address = literal(session.client_address)
     # What the client called itself goes out only if it is a name or a literal: nothing else may stand there.
     name = helo if is_literal_or_name(helo) else "unknown"
-    # RFC 6531 §3.7.3, RFC 3848
+    # RFC 6531 §3.7.3, RFC 3848: there is no name for SMTP without EHLO in TLS.
     protocol = "UTF8SMTP" if smtputf8 else "ESMTP" if session.esmtp else "SMTP"
+    tls, comment = session.tls, ""
+    if tls is not None:
+        protocol += "S" if session.esmtp else ""
+        comment = f"\r\n\t(version={tls.version} cipher={tls.cipher} bits={tls.bits})"
     # RFC 5321 §7.6: naming one of several recipients would give the others' secret away.
     only = f"\r\n\tfor <{recipients[0]}>" if len(recipients) == 1 else ""
     return (
-        f"Received: from {name} ({address})\r\n\tby {hostname} (smtpgate) with {protocol} id {ref}{only};"
+        f"Received: from {name} ({address})\r\n\tby {hostname} (smtpgate) with {protocol} id {ref}{comment}{only};"
         f"\r\n\t{_date(int(now))}\r\n"
     ).encode()
 

@@ -254,6 +254,7 @@ def test_a_line_tells_the_transaction():
         "at": "1970-01-12T13:46:40.500+00:00",
         "ref": "7QK2M9XA",
         "client": "192.0.2.7",
+        "tls": None,
         "helo": "mx.example.com",
         "from": "alice@example.com",
         "to": ["bob@example.org"],

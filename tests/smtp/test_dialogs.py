@@ -8,20 +8,32 @@ A transcript begins with TOML between two lines of "+++" (the rules; [dns] for t
   S: what the server answers, line by line; * stands for anything, REF for a reference
   S+ the last line of a reply of several, whatever the others say
   S| the server closes
+  TLS the client shakes hands, and trusts the server's certificate
+
+Each is played in plaintext and in TLS, on asyncio's event loop and on the server's own. [listener] tls = "starttls" or
+"implicit" (TLS is there before the transcript begins) is for those that are about TLS: they are played as they stand.
 """
 
+import asyncio
 import codecs
+import itertools
 import re
 import socket
+import ssl
 import tomllib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from smtpgate.relay.downstream import DownstreamUnavailable, RelayReply
+from smtpgate.server.tls import ServerTls
 from smtpgate.smtp.content import LinePolicy
 from smtpgate.smtp.limits import DialogLimits
+from smtpgate.smtp.tls import TlsMode
+from tests.certificates import Certificate
 from tests.fakes import FakeDns, FakeDownstream
 from tests.harness import PLAIN, Client, serving
 
@@ -33,22 +45,49 @@ def test_there_are_dialogs() -> None:
     assert len(DIALOGS) > 15
 
 
-@pytest.mark.parametrize("path", DIALOGS, ids=lambda path: path.stem)
-async def test_dialog(path: Path) -> None:
+def cases() -> Iterator[Any]:
+    """Every transcript in every way in which it makes sense."""
+    for path in DIALOGS:
+        _, head, script = path.read_text().split("+++\n", 2)
+        ways = ["none", "starttls", "implicit"]
+        if "listener" in (setup := tomllib.loads(head)):
+            ways = [setup["listener"]["tls"]]
+        elif not script.startswith("S"):  # an early talker cannot have shaken hands
+            ways = ["none"]
+        elif not script.startswith("S: 220"):  # refused at the banner
+            ways = ["none", "implicit"]
+        for tls, loop in itertools.product(ways, (asyncio.new_event_loop, uvloop.new_event_loop)):
+            yield pytest.param(path, tls, loop, id=f"{path.stem}-{tls}-{loop.__module__.partition('.')[0]}")
+
+
+@pytest.mark.parametrize(("path", "tls", "loop"), list(cases()))
+def test_dialog(path: Path, tls: TlsMode, loop: Callable[[], Any], certificate: Certificate) -> None:
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(_dialog(path, tls, certificate))
+
+
+async def _dialog(path: Path, tls: TlsMode, certificate: Certificate) -> None:
     _, head, script = path.read_text().split("+++\n", 2)
     setup = tomllib.loads(head)
+    as_it_stands = setup.pop("listener", None) is not None
+    context = certificate.client_context()
     downstream = _downstream(setup.pop("downstream", {}))
     limits = DialogLimits(**setup.pop("limits", {}))
     lines = LinePolicy(**setup.pop("lines", {}))
     dns = FakeDns(**setup.pop("dns", {}))
     expected = setup.pop("expect", {})
     config = head[: head.index("[phases]")] + _phases(head) if "phases" in setup else head.split("[")[0] + PLAIN
-    async with serving(config, dns=dns, downstream=downstream, limits=limits, lines=lines) as gate:
+    server_tls = ServerTls(certificate.settings()) if tls != "none" else None
+    async with serving(
+        config, dns=dns, downstream=downstream, limits=limits, lines=lines, tls=tls, server_tls=server_tls
+    ) as gate:
         steps = script.splitlines()
         early = _bytes(steps.pop(0)) if not steps[0].startswith("S") else b""
-        client = await _connect(gate.port, early)
+        client = await _connect(gate.port, early, context if tls == "implicit" else None)
         try:
-            await _play(steps, client)
+            if tls == "starttls" and not as_it_stands:
+                await _play([steps.pop(0), "C: STARTTLS", "S: 220 2.0.0 *", "TLS"], client, context)
+            await _play(steps, client, context)
         finally:
             await client.close()
         await gate.settled()
@@ -57,18 +96,21 @@ async def test_dialog(path: Path) -> None:
             assert len(downstream.messages) == expected["messages"]
 
 
-async def _connect(port: int, early: bytes) -> Client:
+async def _connect(port: int, early: bytes, tls: ssl.SSLContext | None) -> Client:
     """A client whose first bytes are in the server's socket before the server knows of the connection."""
     sock = socket.create_connection(("127.0.0.1", port))
     sock.sendall(early)
-    return await Client.over(sock)
+    return await Client.over(sock, tls)
 
 
-async def _play(steps: list[str], client: Client) -> None:
+async def _play(steps: list[str], client: Client, tls: ssl.SSLContext) -> None:
     pending = b""
     for number, step in enumerate(steps, 1):
         if step.startswith("C"):
             pending += _bytes(step)
+            continue
+        if step == "TLS":
+            await client.shake_hands(tls)
             continue
         if pending:
             await client.send(pending)
@@ -101,7 +143,7 @@ def _phases(head: str) -> str:
 def _downstream(setup: dict[str, Any]) -> FakeDownstream:
     recipients = {address: _answer(text) for address, text in setup.get("recipient", {}).items()}
     deliver = [_answer(setup["deliver"]["reply"])] if "deliver" in setup else None
-    return FakeDownstream(recipient=recipients, deliver=deliver)
+    return FakeDownstream(recipient=recipients, deliver=deliver, requiretls=setup.get("requiretls", False))
 
 
 def _answer(text: str) -> Any:

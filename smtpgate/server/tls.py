@@ -1,0 +1,152 @@
+"""The certificate and its key: checked before they are used, used for every handshake, read again when they change."""
+
+import asyncio
+import logging
+import os
+import pathlib
+import ssl
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from smtpgate.config.errors import ConfigError, ConfigErrors, quote
+from smtpgate.config.lines import find_lines
+from smtpgate.config.settings import Settings, TlsSettings
+from smtpgate.smtp.tls import NamedSSLObject, remember_name
+
+log = logging.getLogger(__name__)
+
+_MINIMUM = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+
+
+class CertificateError(Exception):
+    """The certificate or the key cannot be used. option: which of them. The text says why."""
+
+    def __init__(self, option: str, problem: str) -> None:
+        super().__init__(problem)
+        self.option = option
+
+
+class ServerTls:
+    """The context that new handshakes use. Raises CertificateError, at first only.
+
+    check_every: seconds between two looks at the files.
+    """
+
+    def __init__(self, settings: TlsSettings, *, check_every: float = 10.0) -> None:
+        self._settings = settings
+        self._check_every = check_every
+        self._seen = _stamps(settings)
+        self._context = build_context(settings)
+
+    def context(self) -> ssl.SSLContext:
+        """The newest context that was right; sessions keep the one that they began with."""
+        return self._context
+
+    async def watch(self) -> None:
+        """Read the files again whenever they change, until cancelled."""
+        while True:
+            await asyncio.sleep(self._check_every)
+            await self.refresh()
+
+    async def refresh(self) -> None:
+        """Read the files again if they changed."""
+        seen = await asyncio.to_thread(_stamps, self._settings)
+        if seen == self._seen:
+            return
+        self._seen = seen  # files that are wrong are told about once
+        try:
+            self._context = await asyncio.to_thread(build_context, self._settings)
+        except CertificateError as error:
+            path = getattr(self._settings, error.option)
+            log.error("the new %s %s is not used, the old one stays: %s", error.option, path, error)
+        else:
+            log.warning("the certificate %s changed and is used from now on", self._settings.certificate)
+
+
+def check_files(settings: Settings, file: str) -> None:
+    """Raise ConfigErrors, about the configuration in `file`, unless the files that it names can be used."""
+    if not settings.has_tls:
+        return
+    try:
+        build_context(settings.tls)
+    except CertificateError as error:
+        lines = find_lines(pathlib.Path(file).read_text(encoding="utf-8-sig"))
+        path = getattr(settings.tls, error.option)
+        raise ConfigErrors(
+            [ConfigError(file, lines.get(("tls", error.option)), f"[tls] {error.option}", f"{quote(path)}: {error}")]
+        ) from None
+
+
+def build_context(settings: TlsSettings) -> ssl.SSLContext:
+    """A server's context, with Python's choice of ciphers: forward secrecy and authenticated encryption only.
+
+    Reads files. Raises CertificateError.
+    """
+    _check_pair(settings)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = _MINIMUM[settings.minimum]
+    # A client that asks for it makes the server work; nobody needs it (RFC 8446 has done away with it).
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    context.sslobject_class = NamedSSLObject
+    context.sni_callback = remember_name
+    try:
+        context.load_cert_chain(settings.certificate, settings.key)
+    except (OSError, ValueError) as error:  # too small a key, or changed while it was read
+        reason = getattr(error, "reason", None) or error.__class__.__name__
+        raise CertificateError("certificate", f"OpenSSL refuses it: {reason.replace('_', ' ').lower()}") from None
+    return context
+
+
+def _check_pair(settings: TlsSettings) -> None:
+    """Say in a sentence what OpenSSL would say in a riddle, or ask for on the terminal."""
+    certificate = _certificate_key(_read("certificate", settings.certificate))
+    key = _private_key(_read("key", settings.key))
+    if _encoded(certificate) != _encoded(key):
+        raise CertificateError("key", "it does not belong to the certificate")
+
+
+def _read(option: str, path: str) -> bytes:
+    try:
+        return pathlib.Path(path).read_bytes()
+    except FileNotFoundError:
+        raise CertificateError(option, "there is no such file") from None
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or error
+        raise CertificateError(option, f"it cannot be read: {problem}") from None
+
+
+def _certificate_key(pem: bytes) -> PublicKeyTypes:
+    try:
+        # RFC 8446 §4.4.2: the server's own stands first, before those that sign it.
+        return x509.load_pem_x509_certificates(pem)[0].public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        raise CertificateError("certificate", "there is no certificate in it (PEM)") from None
+
+
+def _private_key(pem: bytes) -> PublicKeyTypes:
+    try:
+        return load_pem_private_key(pem, None).public_key()
+    except TypeError:
+        raise CertificateError("key", "it has a password: nobody is there to type it in") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise CertificateError("key", "there is no private key in it (PEM)") from None
+
+
+def _encoded(key: PublicKeyTypes) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _stamps(settings: TlsSettings) -> list[tuple[int, int, int, int] | None]:
+    """What tells whether the files changed; links are followed."""
+    return [_stamp(settings.certificate), _stamp(settings.key)]
+
+
+def _stamp(path: str) -> tuple[int, int, int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
