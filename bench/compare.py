@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _measure(case: Case, turns: _Turns, ours: Gate, theirs: Gate) -> list[tuple[Sample, Sample]]:
-    """Let the gates take turns, so that whatever else the machine does meets both alike."""
+    """Let the gates take turns, so that a slower minute of the machine meets both alike."""
     measure: dict[str, Callable[[], Sample]] = {}
     for gate in (ours, theirs):
         messages = max(turns.sessions, round(load.rate(gate.port, case, turns.sessions) * turns.seconds))

@@ -1,7 +1,7 @@
 """Where a worker's time goes, function by function, under the load of 4 KB messages.
 
-With py-spy, if it is installed, which samples from outside and disturbs nothing; otherwise with Python's own cProfile,
-which makes small functions look more expensive than they are.
+With py-spy, if it is installed, which looks on from outside and, since it does not stop the process for that, may see a
+few stacks that never were; otherwise with Python's own cProfile, which makes small functions look dearer than they are.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def _with_py_spy(args: argparse.Namespace, directory: Path, sink: int, spy: str)
     with smtpgate(directory / "smtpgate", sink) as gate:
         case = CASES[args.case]
         messages = round(load.rate(gate.port, case, args.sessions) * args.seconds)
-        command = [spy, "record", "--format", "raw", "--threads", "--rate", str(_SAMPLES_A_SECOND)]
+        command = [spy, "record", "--format", "raw", "--threads", "--nonblocking", "--rate", str(_SAMPLES_A_SECOND)]
         command += ["--output", str(stacks), "--pid", str(gate.pid), "--duration", str(max(1, int(args.seconds)))]
         command += ["--native"] if args.native else []
         sending = threading.Thread(target=_send, args=(gate.port, case, messages, args.sessions))
@@ -99,7 +99,7 @@ def from_stacks(text: str) -> list[Spot]:
     for line in text.splitlines():
         stack, _, count = line.rpartition(" ")
         thread, *frames = stack.split(";")
-        if not thread.endswith("MainThread"):
+        if not frames or not thread.endswith("MainThread"):
             continue
         frames = [_short(frame) for frame in frames]
         own[frames[-1]] += int(count)

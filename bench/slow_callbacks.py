@@ -114,7 +114,7 @@ def _print(found: dict[str, Any], strangers: Strangers, names: NameServer, stole
     guilty = [slow for slow in found["slow"] if slow["own"] >= THRESHOLD]
     print(f"  {len(found['slow'])} entries in asyncio's slow-callback log; {len(guilty)} of them are to blame for it,")
     print(f"  the others waited for a core. The machine itself was held up for {stolen:.1f} s (steal time).")
-    for where, slows in _by_place(found["slow"]):
+    for where, slows in _by_place(guilty):
         worst = max(slows, key=lambda slow: float(slow["own"]))
         wall, cpu, collecting, blocked, waited = (
             worst[name] * 1000 for name in ("wall", "cpu", "collecting", "blocked", "waited_for_core")
