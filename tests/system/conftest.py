@@ -24,8 +24,7 @@ def _gates(directory: Path) -> Iterator[Serve]:
 
     yield serve
     for gate in gates:
-        if not gate.program.has_ended:
-            gate.stop()
+        gate.close()
 
 
 @pytest.fixture

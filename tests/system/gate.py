@@ -54,6 +54,7 @@ class Gate:
         text = config.replace("{port}", str(self.port)).replace("{relay}", relay).replace("{server}", server)
         (directory / "config.toml").write_text(text)
         self.program: Program
+        self._talks: list[Talk] = []
 
     def start(self) -> "Gate":
         """Run it, until it listens."""
@@ -82,7 +83,16 @@ class Gate:
 
     def talk(self) -> "Talk":
         """A client that speaks line by line."""
-        return Talk(socket.create_connection(("127.0.0.1", self.port), PATIENCE))
+        talk = Talk(socket.create_connection(("127.0.0.1", self.port), PATIENCE))
+        self._talks.append(talk)
+        return talk
+
+    def close(self) -> None:
+        """End all talks, and the server if it still runs."""
+        for talk in self._talks:
+            talk.close()
+        if not self.program.has_ended:
+            self.stop()
 
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a command of smtpgate's to its end."""

@@ -192,10 +192,12 @@ class PlayedDownstream:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._listening.settimeout(PATIENCE)
         self.url = f"smtp://127.0.0.1:{self._listening.getsockname()[1]}"
+        self._talks: list[Talk] = []
 
     def accept(self) -> Talk:
         """The gate's next connection, greeted up to EHLO's answer."""
         talk = Talk(self._listening.accept()[0])
+        self._talks.append(talk)
         talk.send("220 played ESMTP")
         assert talk.line().startswith("EHLO ")
         talk.send("250-played", "250 8BITMIME")
@@ -213,7 +215,9 @@ class PlayedDownstream:
         return True
 
     def close(self) -> None:
-        """Listen no more."""
+        """Be gone."""
+        for talk in self._talks:
+            talk.close()
         self._listening.close()
 
 

@@ -57,8 +57,6 @@ def test_the_downstream_is_killed(serve: Callable[..., Gate], smtp_sink: SmtpSin
     smtp_sink.start()
     send(client, "RCPT TO:<you@example.org>", "DATA")
     assert client.ask(*MESSAGE).startswith("250 ")
-    send(client, "QUIT")
-    client.close()
 
 
 @pytest.mark.parametrize("leave", [Talk.half_close, Talk.reset], ids=["half-close", "reset"])
@@ -76,10 +74,8 @@ def test_the_client_leaves_after_the_final_dot(
     assert "4711" in logged
     if leave is Talk.half_close:  # it can still hear us
         assert client.reply().startswith("250 2.0.0 taken as 4711")
-        client.close()
     gate.stop()
     assert not played.has_another()  # nothing was handed over twice
-    downstream.close()
 
 
 def test_the_client_leaves_in_the_middle_of_its_message(serve: Callable[..., Gate], played: PlayedDownstream) -> None:
@@ -98,7 +94,6 @@ def test_the_client_leaves_in_the_middle_of_its_message(serve: Callable[..., Gat
     client.close()
     assert downstream.line() in ("RSET", "")  # never DATA
     gate.program.wait_for('"outcome": "abandoned"')
-    downstream.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
@@ -119,7 +114,6 @@ def test_the_gate_is_told_to_stop(number: signal.Signals, serve: Callable[..., G
     client.close()
     gate.ended_well()
     gate.program.wait_for('"outcome": "accepted"')  # the record was written before the end
-    downstream.close()
 
 
 def test_the_downstream_is_not_there_at_all(serve: Callable[..., Gate], played: PlayedDownstream) -> None:
