@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.event_loop_watch import EventLoopWatch
 from smtpgate.cli.settings import load_settings
 from smtpgate.config.settings import Settings
-from smtpgate.server.worker import Worker
+from smtpgate.server.worker import Worker, freeze
 from smtpgate.store.migrate import upgrade
 
 THRESHOLD = 0.020
@@ -52,6 +52,7 @@ def main() -> None:
     """Serve."""
     settings = load_settings(sys.argv[1])
     upgrade(settings.store.url)
+    freeze()  # as the server does
     watch = EventLoopWatch()
     asyncio.run(_serve(settings, watch))
     watch.stop()

@@ -6,6 +6,7 @@ from typing import Any
 
 # Crockford's base 32: no I, L, O, U, so that a reference survives a telephone.
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 # What one record may hold, so that a client cannot fill the memory: later entries are only counted.
 MAX_ENTRIES = 400
 
@@ -13,7 +14,7 @@ MAX_ENTRIES = 400
 def new_reference() -> str:
     """A reference of 8 characters, 40 random bits."""
     number = secrets.randbits(40)
-    return "".join(_ALPHABET[number >> shift & 31] for shift in range(35, -1, -5))
+    return _PAIRS[number >> 30] + _PAIRS[number >> 20 & 1023] + _PAIRS[number >> 10 & 1023] + _PAIRS[number & 1023]
 
 
 @dataclass(slots=True)

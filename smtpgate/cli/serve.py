@@ -10,7 +10,7 @@ import uvloop
 from smtpgate.cli.settings import load_settings
 from smtpgate.config.settings import Settings
 from smtpgate.phases.phase import Phase
-from smtpgate.server.worker import ListenError, Worker
+from smtpgate.server.worker import ListenError, Worker, freeze
 from smtpgate.store.greylist import StoreError
 from smtpgate.store.migrate import upgrade
 
@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
         if args.examples:
             print(_examples(settings, args.config), file=sys.stderr)
 
+    freeze()
     try:
         uvloop.run(_serve(settings, ready))
     except ListenError as error:

@@ -107,6 +107,7 @@ class Recorder:
         failures = 0
         while self._backlog or not self._closing.is_set():
             await self._wake.wait()
+            self._wake.clear()
             batch = self._backlog.take(_LARGEST_BATCH)
             try:
                 if batch:
@@ -119,13 +120,15 @@ class Recorder:
                     return
                 await self._pause(self._retry_after[min(failures, len(self._retry_after) - 1)])
                 failures += 1
+                self._wake.set()
             except Exception:
                 log.exception("%d records cannot be written", len(batch))
             except asyncio.CancelledError:
                 self._backlog.put_back(batch)
                 raise
-            if not self._backlog and not self._closing.is_set():
-                self._wake.clear()
+            # What came in meanwhile waits for company too, so that a busy server writes large batches.
+            if len(self._backlog) >= _LARGEST_BATCH or self._closing.is_set():
+                self._wake.set()
 
     async def _pause(self, seconds: float) -> None:
         try:

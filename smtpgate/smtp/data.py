@@ -24,30 +24,20 @@ class DataDecoder:
 
     def feed(self, chunk: bytes) -> None:
         """Take in the next bytes from the client."""
-        data = self._carry + chunk if self._carry else chunk
-        start = 0  # of what was not put out yet
-        dot = data.find(_LINE_DOT)
-        while dot >= 0:
-            behind = data[dot + 3 : dot + 5]
-            if behind == b"\r\n":
-                self._put(data[start : dot + 2])
-                self.rest = data[dot + 5 :]
-                self._carry = b""
-                self.done = True
-                return
-            if _END.startswith(_LINE_DOT + behind):  # it may yet become the end
-                self._put(data[start:dot])
-                self._carry = data[dot:]
-                return
-            self._put(data[start : dot + 2])
-            start = dot + 3
-            # The line end before the dot is put out; "CRLF ." may begin inside of what follows the dot only.
-            dot = data.find(_LINE_DOT, start)
-        held = _held_back(data, start)
-        self._put(data[start:held])
-        self._carry = data[held:]
+        data = self._carry + chunk
+        end = data.find(_END)
+        self.done = end >= 0
+        if self.done:
+            self._put(data[: end + 2])
+            self._carry, self.rest = b"", data[end + len(_END) :]
+        else:
+            held = _held_back(data)
+            self._put(data[:held])
+            self._carry = data[held:]
 
     def _put(self, piece: bytes) -> None:
+        # A piece never cuts a line end from the dot behind it. All dots at once: a message may consist of them.
+        piece = piece.replace(_LINE_DOT, b"\r\n")
         if self._virtual and piece:
             piece = piece[self._virtual :]
             self._virtual = 0
@@ -55,10 +45,9 @@ class DataDecoder:
             self._put_out(piece)
 
 
-def _held_back(data: bytes, start: int) -> int:
-    """Where the bytes begin that could be the start of "CRLF ." when more comes."""
-    if data.endswith(b"\r\n") and len(data) - 2 >= start:
-        return len(data) - 2
-    if data.endswith(b"\r") and len(data) - 1 >= start:
-        return len(data) - 1
+def _held_back(data: bytes) -> int:
+    """Where the bytes begin that could be the start of the end when more comes."""
+    for length in range(len(_END) - 1, 0, -1):
+        if data.endswith(_END[:length]):
+            return len(data) - length
     return len(data)
