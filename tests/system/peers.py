@@ -181,8 +181,14 @@ class SmtpSink:
         user = ["-u", "nobody"] if os.geteuid() == 0 else []
         command = [self._smtp_sink, "-v", *user, *options, f"127.0.0.1:{self.port}", "100"]
         self.program = Program(command, self._directory)
-        self.program.wait_for("trying... .*127.0.0.1")
-        return self
+        self.program.wait_for("trying... .*127.0.0.1")  # and a moment later it listens
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), PATIENCE).close()
+            except ConnectionRefusedError:
+                assert not self.program.has_ended, self.program.printed
+            else:
+                return self
 
 
 class PlayedDownstream:
