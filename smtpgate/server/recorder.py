@@ -45,7 +45,7 @@ class Recorder:
         keep: float,
         *,
         backlog: int = 200_000,
-        linger: float = 0.05,
+        linger: float = 0.2,
         retry_after: Sequence[float] = (1, 2, 5, 10, 30),
         delete_every: float = 3600.0,
     ) -> None:
