@@ -156,6 +156,24 @@ def count(value: Any) -> int:
     return value
 
 
+def limit(value: Any) -> int:
+    """A whole number; 0 for no limit."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError("a whole number, 0 for no limit")
+    return value
+
+
+def prefix_length(longest: int) -> Parser:
+    """A parser for the length of a network prefix, 1 to `longest` bits."""
+
+    def parse(value: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= longest:
+            raise ValueError(f"a prefix length from 1 to {longest}")
+        return value
+
+    return parse
+
+
 class NotOneOf(ValueError):
     """A word that is none of the right ones."""
 

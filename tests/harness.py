@@ -179,6 +179,8 @@ async def serving(
         clock,
         limits or DialogLimits(),
         lines or LinePolicy(),
+        monotonic=clock,
+        mynetworks=settings.server.mynetworks,
     )
     services.tls_context = server_tls.context if server_tls else None
     loop = asyncio.get_running_loop()

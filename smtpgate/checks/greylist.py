@@ -11,20 +11,9 @@ from smtpgate.phases.reply import Reply
 from smtpgate.phases.rule import option
 from smtpgate.phases.verdict import DUNNO, Verdict, defer, dunno
 from smtpgate.store.greylist import Triplet
-from smtpgate.values import IPAddress, Parser, duration
+from smtpgate.values import IPAddress, duration, prefix_length
 
 _NUMBER = re.compile(r"\b\d+\b")
-
-
-def prefix_length(longest: int) -> Parser:
-    """A parser for the length of a network prefix, 1 to `longest` bits."""
-
-    def parse(value: object) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= longest:
-            raise ValueError(f"a prefix length from 1 to {longest}")
-        return value
-
-    return parse
 
 
 @dataclass(frozen=True, slots=True)

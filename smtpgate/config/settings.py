@@ -22,9 +22,11 @@ from smtpgate.values import (
     domain,
     duration,
     endpoint,
+    limit,
     list_of,
     nameserver,
     network,
+    prefix_length,
     server_name,
     size,
     store_url,
@@ -92,7 +94,24 @@ class LimitSettings:
     recipients: int = option(count, 1000, "most recipients of one message")
     sessions: int = option(count, 1000, "most sessions at one time")
     command_timeout: float = option(above_zero(duration), "5m", "how long a silent client is waited for")
+    session_timeout: float = option(
+        above_zero(duration), "30m", "how long a session may go without delivering a message"
+    )
+    minimum_data_rate: int = option(
+        above_zero(size), "1KiB", "what a message must bring a second, over command_timeout"
+    )
+    soft_error_limit: int = option(count, 10, "mistakes that are answered at once")
     hard_error_limit: int = option(count, 20, "mistakes without a message between them, then 421")
+    error_delay: float = option(duration, "1s", "by how much each further mistake is answered later, up to ten times")
+    junk_command_limit: int = option(count, 100, "NOOP, RSET and the like for one message; more are mistakes")
+    greet_pause: float = option(duration, "0s", "how long new clients must wait for the banner; 0s is no pause")
+    pregreet: str = option(choice("note", "drop"), "note", "what happens to a client that talks before the banner")
+    client_connections: int = option(limit, 50, "most connections of one client network at one time; 0 is no limit")
+    client_connection_rate: int = option(limit, 0, "most new connections of one client network a minute")
+    client_message_rate: int = option(limit, 0, "most messages of one client network a minute")
+    client_recipient_rate: int = option(limit, 0, "most recipients of one client network a minute")
+    ipv4_prefix: int = option(prefix_length(32), 32, "how much of an IPv4 address makes a client network")
+    ipv6_prefix: int = option(prefix_length(128), 64, "how much of an IPv6 address makes a client network")
 
 
 @dataclass(frozen=True, slots=True)

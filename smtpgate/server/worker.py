@@ -78,6 +78,7 @@ class Worker:
             clock=time.time,
             limits=DialogLimits(**dataclasses.asdict(settings.limits)),
             lines=LinePolicy(settings.server.bare_newline, settings.server.long_lines),
+            mynetworks=settings.server.mynetworks,
         )
         tls = ServerTls(settings.tls) if settings.has_tls else None
         watching = asyncio.create_task(tls.watch()) if tls else None

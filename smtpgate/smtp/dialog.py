@@ -93,6 +93,8 @@ class Dialog(Connection):
         # RFC 1870 §6.1
         if parameters.size is not None and parameters.size > self.services.limits.message_size:
             raise CommandError(TOO_LARGE)
+        if self.refuse_share(f"MAIL FROM:<{sender}>", self.conduct.message_share()):
+            return
         reply = await self.reception.mail(sender, parameters)
         self.answer("MAIL", reply)
         if not reply.is_positive:
@@ -114,6 +116,8 @@ class Dialog(Connection):
         # RFC 5321 §4.5.3.1.10: 452, so that the client sends the rest in another transaction.
         if len(tx.recipients) >= self.services.limits.recipients:
             self.answer("RCPT", TOO_MANY_RECIPIENTS)
+            return
+        if self.refuse_share(f"RCPT {recipient}", self.conduct.recipient_share()):
             return
         reply = await self.reception.rcpt(recipient)
         if reply.is_positive:
@@ -174,6 +178,7 @@ class Dialog(Connection):
         reply = await self.reception.message()
         # The reference stands in the final 250 too: it leads from the client's log to the record.
         self.answer_raw(f"{reply.line(self.reception.ref)}\r\n".encode())
+        self.conduct.message_answered(reply)
         self.reception.end_transaction()
 
     async def smtp_RSET(self, argument: str) -> None:

@@ -4,6 +4,9 @@ import asyncio
 import fcntl
 import struct
 import termios
+from collections.abc import Awaitable, Callable
+
+from smtpgate.smtp.foreign import TLS_RECORD
 
 # How much is buffered before the client is slowed down is twice this; it is also the size of a chunk of DATA.
 CHUNK = 65536
@@ -15,6 +18,7 @@ class Intake(asyncio.StreamReader):
     _buffer: bytearray
     _paused: bool
     _transport: asyncio.Transport
+    _wait_for_data: Callable[[str], Awaitable[None]]
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(limit=CHUNK, loop=loop)
@@ -28,6 +32,11 @@ class Intake(asyncio.StreamReader):
     def has_bytes(self) -> bool:
         """Whether anything can be read without waiting."""
         return bool(self._buffer)
+
+    @property
+    def beginning(self) -> bytes:
+        """The first bytes that were not read yet, for the record."""
+        return bytes(self._buffer[:60])
 
     def take_back(self, data: bytes) -> None:
         """Put bytes before everything that was not read yet."""
@@ -44,12 +53,27 @@ class Intake(asyncio.StreamReader):
         self._transport = transport
         self._paused = False
 
+    async def wait_for_bytes(self, seconds: float) -> None:
+        """Wait until something can be read or the stream has ended, for so many seconds at most."""
+        try:
+            async with asyncio.timeout(seconds):
+                if not self._buffer and not self.at_eof():
+                    await self._wait_for_data("bytes")
+        except TimeoutError:
+            pass
+
     async def line(self) -> bytes | None:
         """The next line with its LF; None if it is longer than any line may be: it is skipped, not kept.
+
+        What begins like a TLS record is returned as it is.
 
         Raises asyncio.IncompleteReadError at the end of the stream.
         """
         too_long = False
+        if not self._buffer and not self.at_eof():
+            await self._wait_for_data("line")
+        if self._buffer.startswith(TLS_RECORD):  # it may wait for an answer without ever sending a line end
+            return await self.read(CHUNK)
         while True:
             try:
                 line = await self.readuntil(b"\n")

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class DialogLimits:
-    """Section [limits] of the configuration, name by name. Sizes in octets, times in seconds.
+    """Section [limits] of the configuration, name by name. Sizes in octets, times in seconds, rates a minute.
 
-    sessions: of one process. message_memory: all messages being received at one time. hard_error_limit: mistakes of a
-    client before it is sent away (Postfix: smtpd_hard_error_limit).
+    sessions: of one process. client_…: of one network, in all processes of the host; 0 is no limit.
     """
 
     message_size: int = 25 * 2**20
@@ -16,7 +15,20 @@ class DialogLimits:
     recipients: int = 1000
     sessions: int = 1000
     command_timeout: float = 300.0
+    session_timeout: float = 1800.0
+    minimum_data_rate: int = 1024
+    soft_error_limit: int = 10
     hard_error_limit: int = 20
+    error_delay: float = 1.0
+    junk_command_limit: int = 100
+    greet_pause: float = 0.0
+    pregreet: str = "note"
+    client_connections: int = 50
+    client_connection_rate: int = 0
+    client_message_rate: int = 0
+    client_recipient_rate: int = 0
+    ipv4_prefix: int = 32
+    ipv6_prefix: int = 64
 
 
 @dataclass(slots=True)

@@ -22,7 +22,9 @@ from smtpgate.phases.engine import INTERNAL_ERROR
 from smtpgate.phases.facts import Session
 from smtpgate.phases.reply import Reply
 from smtpgate.smtp.command import TOO_LONG, Command, CommandError, parse_chunk, parse_command
+from smtpgate.smtp.conduct import Conduct
 from smtpgate.smtp.content import TOO_LARGE
+from smtpgate.smtp.foreign import NOT_SMTP, foreign_protocol
 from smtpgate.smtp.intake import CHUNK, Intake, bytes_waiting
 from smtpgate.smtp.reception import Reception
 from smtpgate.smtp.services import Services
@@ -36,6 +38,10 @@ TOO_MANY_SESSIONS = Reply(421, "3.2", "Too many connections, please try again la
 TOO_MANY_ERRORS = Reply(421, "7.0", "Too many errors")
 SHUTTING_DOWN = Reply(421, "3.2", "Server is shutting down, please try again later")
 TIMED_OUT = Reply(421, "4.2", "Timeout exceeded, closing connection")
+TOO_SLOW = Reply(421, "4.2", "The message comes too slowly, closing connection")
+NOTHING_DELIVERED = Reply(421, "4.2", "Session lasts too long without a message, closing connection")
+TALKED_EARLY = Reply(521, "5.1", "Protocol error: input before the banner")
+GREETED_ALL_THE_SAME = Reply(220, "0.0", "Banner")
 ACCESS_DENIED = Reply(503, "7.0", "Error: access denied")
 
 # RFC 2920 §3.1: these must be the last command of a pipelined group.
@@ -80,12 +86,12 @@ class Connection(SMTP):
         self._handler_coroutine: asyncio.Task[None] | None = None
 
         self.services = services
-        self.errors = 0
         self.chunk_left = 0
         self.ended = asyncio.Event()
         self.facts: Session
         self.reception: Reception
         self.tls_mode = tls
+        self.conduct: Conduct
         self._listener = listener
         self._replies: list[bytes] = []
         self._waiting_since: float | None = None
@@ -100,6 +106,7 @@ class Connection(SMTP):
         services.connections.add(self)
         self.facts = Session(*_peer(self.transport), self._listener)
         self.reception = Reception(self.facts, services)
+        self.conduct = Conduct(self.reception, services)
         try:
             await self._serve()
         except (Closed, ConnectionError, asyncio.IncompleteReadError):
@@ -111,6 +118,8 @@ class Connection(SMTP):
                 await self.flush()
         finally:
             services.connections.discard(self)
+            services.room.leave(self)
+            self.conduct.close()
             self.ended.set()
             self.reception.close()
             self._leave()
@@ -126,19 +135,26 @@ class Connection(SMTP):
 
     async def _admit(self) -> None:
         """Make room, and a secure way. Raises Closed."""
-        if len(self.services.connections) > self.services.limits.sessions:
+        refusal = self._no_room()
+        if refusal is not None:
             if self.tls_mode == "implicit":  # words would need the very handshake that there is no room for
-                self.reception.gives_up(TOO_MANY_SESSIONS)
+                self.reception.gives_up(refusal)
                 self.reception.handshake_failed("not begun: too many connections")
                 raise Closed
-            await self.close_with("connect", TOO_MANY_SESSIONS)
+            await self.close_with("connect", refusal)
         if self.tls_mode == "implicit":
             await self.secure()
+
+    def _no_room(self) -> Reply | None:
+        """Why there is none for one more session, or for one more of this network."""
+        if not self.services.room.enter():
+            return TOO_MANY_SESSIONS
+        return None if self.conduct.guest is None else self.conduct.guest.refusal
 
     async def _serve(self) -> None:
         await self._admit()
         refusal = await self.reception.connect()
-        self.facts.early_talker = self._more_is_there()
+        await self._pause()
         if refusal is None:
             self._replies.append(b"220 %s ESMTP smtpgate\r\n" % self.hostname.encode())
         else:
@@ -149,9 +165,8 @@ class Connection(SMTP):
                 await self.close_with("shutdown", SHUTTING_DOWN)
             if not self.intake.has_line:
                 await self.flush()
-            self._between_commands = True
             line = await self._line()
-            self._between_commands = False
+            mistakes = self.conduct.mistakes
             try:
                 if line is None:
                     raise CommandError(TOO_LONG)
@@ -163,14 +178,49 @@ class Connection(SMTP):
                 if refusal is not None and command.verb != "QUIT":
                     raise CommandError(ACCESS_DENIED)
                 self._watch_pipelining(command.verb)
+                self.conduct.command(command.verb)
                 await handler(self, command.argument)
             except CommandError as error:
-                self.mistake(_shown(line), error.reply)
-                if self.errors >= self.services.limits.hard_error_limit:
-                    await self.close_with("errors", TOO_MANY_ERRORS)
+                await self._misunderstood(line, error.reply)
             # RFC 3030 §2: after an error the chunk is still accepted, and dropped, before the reply goes out.
             while self.chunk_left:
                 await self.chunk()
+            await self._judge(mistakes)
+
+    async def _pause(self) -> None:
+        """Hold the banner back from a new client, to see whether it waits (Postfix: postscreen_greet_wait)."""
+        pause = self.conduct.greet_pause
+        if pause:
+            await self.intake.wait_for_bytes(pause)
+        # RFC 5321 §3.1: the server speaks first.
+        self.facts.early_talker = self._more_is_there()
+        if not self.facts.early_talker:
+            if not self.intake.at_eof():
+                self.conduct.waited_for_banner()
+            return
+        said = f"before the banner: {_shown(self.intake.beginning)}"
+        if self.conduct.talked_early():
+            await self.close_with(said, TALKED_EARLY)
+        self.reception.note(said, GREETED_ALL_THE_SAME)
+
+    async def _misunderstood(self, line: bytes | None, reply: Reply) -> None:
+        """Answer a command that the client got wrong; whoever speaks another protocol has to go."""
+        if line is not None and foreign_protocol(line) is not None:
+            self.reception.gives_up(NOT_SMTP)
+            self.reception.note(_shown(line), NOT_SMTP)
+            await self.close_with(_shown(line), NOT_SMTP)
+        self.answer(_shown(line), reply)
+
+    async def _judge(self, mistakes: int) -> None:
+        """Who made one more mistake waits for the reply, or has to go (Postfix: smtpd_error_sleep_time)."""
+        if self.reception.tx is None:
+            self.conduct.between_transactions()
+        if self.conduct.mistakes <= mistakes:
+            return
+        if self.conduct.is_unbearable:
+            await self.close_with("errors", TOO_MANY_ERRORS)
+        if self.conduct.delay:
+            await asyncio.sleep(self.conduct.delay)
 
     async def _expect_chunk(self, command: Command) -> None:
         """Note how many octets follow BDAT: whatever becomes of the command, they are never taken for commands."""
@@ -239,6 +289,7 @@ class Connection(SMTP):
 
     def answer(self, command: str, reply: Reply) -> None:
         """Queue a reply; a refusal gets the record's reference and is kept in the record."""
+        self.conduct.answered(reply)
         if reply.is_positive:
             self._replies.append(reply.line().encode() + b"\r\n")
         else:
@@ -249,10 +300,14 @@ class Connection(SMTP):
         """Queue a reply that is written out already."""
         self._replies.append(lines)
 
-    def mistake(self, command: str, reply: Reply) -> None:
-        """Answer a command that the client got wrong, and count it."""
-        self.errors += 1
-        self.answer(command, reply)
+    def refuse_share(self, command: str, refusal: Reply | None) -> bool:
+        """Answer the client if its network has had its share; whether it had."""
+        if refusal is None:
+            return False
+        if self.reception.tx is None or not self.reception.tx.recipients:
+            self.reception.gives_up(refusal)
+        self.answer(command, refusal)
+        return True
 
     async def flush(self) -> None:
         """Write the queued replies in one go."""
@@ -275,9 +330,19 @@ class Connection(SMTP):
     # --- waiting for the client, bounded in time
 
     async def _line(self) -> bytes | None:
+        if self.conduct.leads_nowhere:
+            await self.close_with("time-out", NOTHING_DELIVERED)
+        room = self.services.room
+        if self.reception.tx is None and self.conduct.guest is not None:
+            room.idle(self)
+        self._between_commands = True
         self._waiting_since = self.loop.time()
+        if room.stress:
+            self.hurry()
         line = await self.intake.line()
         self._waiting_since = None
+        self._between_commands = False
+        room.busy(self)
         return line
 
     async def data(self) -> bytes:
@@ -293,11 +358,14 @@ class Connection(SMTP):
         return data
 
     async def _read(self, size: int) -> bytes:
-        self._waiting_since = self.loop.time()
+        clock = self.services.monotonic
+        since, self._waiting_since = clock(), self.loop.time()
         data = await self.intake.read(size)
         self._waiting_since = None
         if not data:
             raise Closed
+        if not self.conduct.keeps_up(len(data), clock() - since):
+            await self.close_with("slow message", TOO_SLOW)
         return data
 
     def _reset_timeout(self, duration: float | None = None) -> None:
@@ -306,11 +374,25 @@ class Connection(SMTP):
             self._timeout_handle = self.loop.call_later(duration or self._timeout_duration, self._timeout_cb)
 
     def _timeout_cb(self) -> None:
+        if self.transport is not None and self.transport.is_closing():  # it does not even read our last words
+            self.abort()
+            return
         waiting = 0.0 if self._waiting_since is None else self.loop.time() - self._waiting_since
-        if waiting < self._timeout_duration:
-            self._timeout_handle = self.loop.call_later(self._timeout_duration - waiting, self._timeout_cb)
+        allowed = self.conduct.timeout
+        if waiting < allowed:
+            self._timeout_handle = self.loop.call_later(allowed - waiting, self._timeout_cb)
         else:
             self._hang_up("time-out", TIMED_OUT)
+
+    def hurry(self) -> None:
+        """Sessions are running out: the timer must not wait for its usual time."""
+        if self._timeout_handle is not None:
+            self._timeout_handle.cancel()
+            self._timeout_cb()
+
+    def make_room(self) -> None:
+        """Another client needs the place of this one, which is idle."""
+        self._hang_up("idle", TOO_MANY_SESSIONS)
 
     def shut_down(self) -> None:
         """The server stops: between transactions the client is told at once, otherwise after its transaction."""
@@ -326,15 +408,14 @@ class Connection(SMTP):
 
     def _hang_up(self, command: str, reply: Reply) -> None:
         """End the session from outside its handler, which waits for the client and ends with the connection."""
-        if self.transport is None:
-            return
-        if self.transport.is_closing():  # it does not even read our last words
-            self.abort()
+        if self.transport is None or self.transport.is_closing():
             return
         self.reception.gives_up(reply)
         self.answer(command, reply)
         self._writer.write(b"".join(self._replies))
         self.transport.close()
+        if self._timeout_handle is not None:
+            self._timeout_handle.cancel()
         self._timeout_handle = self.loop.call_later(min(_LAST_WORDS, self._timeout_duration), self._timeout_cb)
 
 

@@ -150,8 +150,9 @@ class Reception:
         return await asyncio.shield(self._services.run(work))
 
     def gives_up(self, reply: Reply) -> None:
-        """The server ends the session, whatever it was about."""
-        self._refused(reply, "smtpgate")
+        """The server ends the session, or goes no further, whatever it was about."""
+        self._record.outcome = "deferred" if reply.is_temporary else "rejected"
+        self._record.decided_by = "smtpgate"
 
     def end_transaction(self) -> None:
         """Whatever came of it, the transaction is over: answered, reset, or the client is gone."""

@@ -2,15 +2,21 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from smtpgate.phases.engine import Engine
 from smtpgate.record import Record
 from smtpgate.relay.downstream import Downstream
+from smtpgate.smtp.acquaintances import Acquaintances
+from smtpgate.smtp.client_table import ClientCounts, ClientTable
+from smtpgate.smtp.clients import ClientLimits
 from smtpgate.smtp.content import LinePolicy
 from smtpgate.smtp.limits import DialogLimits, MessageMemory
+from smtpgate.smtp.room import Room
+from smtpgate.values import Network
 
 
 @dataclass(slots=True)
@@ -18,8 +24,9 @@ class Services:
     """The engine, the downstream, the record's keeper and the limits, handed to every session.
 
     connections: the open ones; closing: the server is about to stop, no new transaction begins.
-    record: takes finished records; never blocks. clock: wall time in seconds since 1970.
-    tls_context: the context that new handshakes use; None if no listener speaks TLS.
+    record: takes finished records; never blocks. clock: wall time in seconds since 1970. monotonic: seconds, never set
+    back. mynetworks: clients that the limits of client networks do not hold for. counts: this worker's column of what
+    all workers count. tls_context: the context that new handshakes use; None if no listener speaks TLS.
     """
 
     hostname: str
@@ -33,9 +40,18 @@ class Services:
     connections: set[Any] = field(default_factory=set)
     closing: bool = False
     background: set[asyncio.Task[Any]] = field(default_factory=set)
+    monotonic: Callable[[], float] = time.monotonic
+    mynetworks: Sequence[Network] = ()
+    counts: ClientCounts | None = None
+    acquaintances: Acquaintances = field(default_factory=Acquaintances)
     memory: MessageMemory = field(init=False)
+    room: Room = field(init=False)
+    clients: ClientLimits = field(init=False)
 
     def __post_init__(self) -> None:
+        self.room = Room(self.limits, self.connections, self.monotonic)
+        counts = self.counts or ClientTable(1).column(0, self.monotonic)
+        self.clients = ClientLimits(self.limits, self.mynetworks, counts)
         self.memory = MessageMemory(self.limits.message_memory)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:

@@ -208,7 +208,7 @@ async def test_an_exception_in_a_command_ends_only_that_session(caplog: pytest.L
 
 async def test_a_client_that_never_reads_is_ended() -> None:
     """Its replies pile up within the socket's bounds only, then the time-out ends it."""
-    async with serving(limits=DialogLimits(command_timeout=0.1)) as gate:
+    async with serving(limits=DialogLimits(command_timeout=0.1, junk_command_limit=10**9)) as gate:
         async with gate.client() as client:
             sock = client.writer.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -1,0 +1,139 @@
+"""Counts by client network that all workers of a host share, without locks.
+
+One anonymous shared mapping, made before the workers are forked, has a column for each of them. A worker writes its own
+column only and adds up all of them to read, so that nothing can stay locked when one is killed; its column is emptied
+for its successor. A reader beside a writer sees a count of a moment ago or of now: single words are written at once.
+
+The size is fixed. A network finds its place by a keyed hash, which no client can aim at; where too many meet, the one
+that finds no place is not counted: mistakes are in favour of the client.
+"""
+
+import hashlib
+import mmap
+import secrets
+from collections.abc import Callable
+
+# A place: tag, open connections, minute, and what that minute brought: connections, messages, recipients.
+_TAG, _OPEN, _MINUTE, _RATES = 0, 1, 2, 3
+CONNECTIONS, MESSAGES, RECIPIENTS = 0, 1, 2
+_WORDS = 6
+_PLACES = 4  # in one bucket: as many networks whose hashes meet are told apart
+_BUCKETS = 8192
+_WORD = 4
+
+
+class ClientTable:
+    """The shared mapping. columns: one for each worker that lives at the same time, those being drained included."""
+
+    def __init__(self, columns: int, *, buckets: int = _BUCKETS) -> None:
+        self.columns = columns
+        self._buckets = buckets
+        self._key = secrets.token_bytes(16)
+        self._stride = buckets * _PLACES * _WORDS
+        self._words = memoryview(mmap.mmap(-1, columns * self._stride * _WORD)).cast("I")
+
+    def clear(self, column: int) -> None:
+        """The worker of this column is gone: what it counted no longer holds."""
+        start = column * self._stride
+        self._words[start : start + self._stride] = memoryview(bytes(self._stride * _WORD)).cast("I")
+
+    def column(self, index: int, clock: Callable[[], float]) -> "ClientCounts":
+        """The column of one worker, emptied. clock: in seconds, the same for all workers."""
+        self.clear(index)
+        return ClientCounts(self._words, self._bucket, index * self._stride, self._stride, self.columns, clock)
+
+    def _bucket(self, network: bytes) -> tuple[int, int]:
+        """Where in a column the network's bucket begins, and its tag, never 0."""
+        digest = int.from_bytes(hashlib.blake2b(network, key=self._key, digest_size=8).digest())
+        return (digest >> 32) % self._buckets * _PLACES * _WORDS, (digest & 0xFFFFFFFF) or 1
+
+
+class ClientCounts:
+    """What one worker counts, and what all workers together have counted. Rates are of the running minute."""
+
+    def __init__(
+        self,
+        words: "memoryview[int]",
+        bucket: Callable[[bytes], tuple[int, int]],
+        own: int,
+        stride: int,
+        columns: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._words = words
+        self._bucket = bucket
+        self._own = own
+        self._stride = stride
+        self._columns = columns
+        self._clock = clock
+
+    def open(self, network: bytes) -> tuple[int, int]:
+        """One more connection; how many are open now, and how many were opened in this minute, this one included."""
+        place = self._place(network)
+        if place is not None:
+            self._words[place + _OPEN] += 1
+            self._words[place + _RATES + CONNECTIONS] += 1
+        return self._sum(network)
+
+    def close(self, network: bytes) -> None:
+        """A connection that was counted by open() is over."""
+        start, tag = self._bucket(network)
+        place = self._find(self._own + start, tag)
+        if place is not None and self._words[place + _OPEN]:
+            self._words[place + _OPEN] -= 1
+
+    def add(self, network: bytes, what: int) -> int:
+        """One more message or recipient; how many there were in this minute, this one included."""
+        place = self._place(network)
+        if place is not None:
+            self._words[place + _RATES + what] += 1
+        return self._sum(network, what)[1]
+
+    def _minute(self) -> int:
+        return int(self._clock() / 60) & 0xFFFFFFFF
+
+    def _place(self, network: bytes) -> int | None:
+        """This network's place in the worker's own column, made if there is room, with the running minute's counts."""
+        words, minute = self._words, self._minute()
+        offset, tag = self._bucket(network)
+        start = self._own + offset
+        place = self._find(start, tag)
+        if place is None:
+            place = self._find_unused(start, minute)
+            if place is None:
+                return None
+            words[place + _OPEN] = words[place + _MINUTE] = 0
+            words[place + _TAG] = tag
+        if words[place + _MINUTE] != minute:
+            words[place + _MINUTE] = minute
+            for rate in range(place + _RATES, place + _WORDS):
+                words[rate] = 0
+        return place
+
+    def _find(self, start: int, tag: int) -> int | None:
+        for place in range(start, start + _PLACES * _WORDS, _WORDS):
+            if self._words[place + _TAG] == tag:
+                return place
+        return None
+
+    def _find_unused(self, start: int, minute: int) -> int | None:
+        """A place that nobody has, or whose network has nothing open and did nothing in this minute."""
+        for place in range(start, start + _PLACES * _WORDS, _WORDS):
+            if not self._words[place + _TAG] or (
+                not self._words[place + _OPEN] and self._words[place + _MINUTE] != minute
+            ):
+                return place
+        return None
+
+    def _sum(self, network: bytes, what: int = CONNECTIONS) -> tuple[int, int]:
+        """What all columns hold: open connections, and one of the rates."""
+        words, minute = self._words, self._minute()
+        offset, tag = self._bucket(network)
+        opened = rate = 0
+        for column in range(self._columns):
+            place = self._find(column * self._stride + offset, tag)
+            if place is not None:
+                opened += words[place + _OPEN]
+                if words[place + _MINUTE] == minute:
+                    rate += words[place + _RATES + what]
+        return opened, rate

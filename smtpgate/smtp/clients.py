@@ -1,0 +1,70 @@
+"""What one client network may take: connections at one time; connections, messages and recipients a minute."""
+
+from collections.abc import Sequence
+
+from smtpgate.phases.reply import Reply
+from smtpgate.smtp.client_table import MESSAGES, RECIPIENTS, ClientCounts
+from smtpgate.smtp.limits import DialogLimits
+from smtpgate.values import IPAddress, Network
+
+# Codes and classes are Postfix's (smtpd_client_*_limit).
+TOO_MANY_CONNECTIONS = Reply(421, "7.0", "Too many connections from your network, please close some first")
+TOO_MANY_NEW_CONNECTIONS = Reply(421, "7.0", "Too many connections from your network in one minute, please slow down")
+TOO_MUCH_MAIL = Reply(450, "7.1", "Too many messages from your network in one minute, please slow down")
+TOO_MANY_RECIPIENTS = Reply(450, "7.1", "Too many recipients from your network in one minute, please slow down")
+
+
+def client_network(address: IPAddress, limits: DialogLimits) -> bytes:
+    """The network that counts as one client, as a key."""
+    prefix = limits.ipv4_prefix if address.version == 4 else limits.ipv6_prefix
+    return b"%d/%x" % (address.version, int(address) >> (address.max_prefixlen - prefix))
+
+
+class ClientLimits:
+    """Counts what clients do and says when it is too much. mynetworks: clients that are neither counted nor limited."""
+
+    def __init__(self, limits: DialogLimits, mynetworks: Sequence[Network], counts: ClientCounts) -> None:
+        self._limits = limits
+        self._mynetworks = mynetworks
+        self._counts = counts
+
+    def guest(self, address: IPAddress) -> "Guest | None":
+        """A new connection's account, to be closed with it; None if nothing is counted for this client."""
+        if any(address in network for network in self._mynetworks):
+            return None
+        return Guest(client_network(address, self._limits), self._limits, self._counts)
+
+
+class Guest:
+    """One connection's account with its network. refusal: why it may not come in."""
+
+    __slots__ = ("_counts", "_limits", "network", "refusal")
+
+    def __init__(self, network: bytes, limits: DialogLimits, counts: ClientCounts) -> None:
+        self.network = network
+        self._limits = limits
+        self._counts = counts
+        opened, in_this_minute = counts.open(network)
+        self.refusal: Reply | None = None
+        if _beyond(opened, limits.client_connections):
+            self.refusal = TOO_MANY_CONNECTIONS
+        elif _beyond(in_this_minute, limits.client_connection_rate):
+            self.refusal = TOO_MANY_NEW_CONNECTIONS
+
+    def message(self) -> Reply | None:
+        """One more message is begun; a reply is a refusal."""
+        rate = self._limits.client_message_rate
+        return TOO_MUCH_MAIL if rate and self._counts.add(self.network, MESSAGES) > rate else None
+
+    def recipient(self) -> Reply | None:
+        """One more recipient is given; a reply is a refusal."""
+        rate = self._limits.client_recipient_rate
+        return TOO_MANY_RECIPIENTS if rate and self._counts.add(self.network, RECIPIENTS) > rate else None
+
+    def close(self) -> None:
+        """The connection is over."""
+        self._counts.close(self.network)
+
+
+def _beyond(number: int, limit: int) -> bool:
+    return bool(limit) and number > limit
