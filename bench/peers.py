@@ -29,6 +29,8 @@ address = "127.0.0.1:{port}"
 url = "smtp://127.0.0.1:{sink}"
 [store]
 url = "sqlite:///{directory}/smtpgate.db"
+[limits]
+client_connections = 0
 [phases]
 rcpt = ["permit_mynetworks", "reject_unauth_destination"]
 """
