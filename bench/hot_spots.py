@@ -59,7 +59,7 @@ def _names() -> Iterable[str]:
 
 def _with_py_spy(args: argparse.Namespace, directory: Path, sink: int, spy: str) -> list[Spot]:
     stacks = directory / "stacks"
-    with smtpgate(directory / "smtpgate", sink) as gate:
+    with smtpgate(directory / "smtpgate", sink, one_process=True) as gate:
         case = CASES[args.case]
         messages = round(load.rate(gate.port, case, args.sessions) * args.seconds)
         command = [spy, "record", "--format", "raw", "--threads", "--nonblocking", "--rate", str(_SAMPLES_A_SECOND)]
@@ -76,7 +76,7 @@ def _with_py_spy(args: argparse.Namespace, directory: Path, sink: int, spy: str)
 
 def _with_cprofile(args: argparse.Namespace, directory: Path, sink: int, _: str) -> list[Spot]:
     out = directory / "profile"
-    with smtpgate(directory / "smtpgate", sink, launcher=("-m", "cProfile", "-o", str(out))) as gate:
+    with smtpgate(directory / "smtpgate", sink, launcher=("-m", "cProfile", "-o", str(out)), one_process=True) as gate:
         case = CASES[args.case]
         load.send(gate.port, case, round(load.rate(gate.port, case, args.sessions) * args.seconds), args.sessions)
     return from_calls(pstats.Stats(str(out)))

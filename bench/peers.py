@@ -23,6 +23,7 @@ _CONFIG_TOML = """
 hostname = "mx.example.test"
 mynetworks = ["10.0.0.0/8"]
 relay_domains = ["example.test"]
+control = "{directory}/smtpgate.sock"
 [[listener]]
 address = "127.0.0.1:{port}"
 [relay]
@@ -96,13 +97,17 @@ def smtp_sink(directory: Path) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def smtpgate(directory: Path, sink: int, launcher: tuple[str, ...] = ()) -> Iterator[Gate]:
-    """smtpgate as it is started in production. launcher: options of Python before "-m smtpgate"."""
+def smtpgate(
+    directory: Path, sink: int, launcher: tuple[str, ...] = (), *, one_process: bool = False
+) -> Iterator[Gate]:
+    """smtpgate as it is started in production. launcher: options of Python before "-m smtpgate". one_process: without
+    a supervisor, so that a profiler sees the work."""
     port = free_port()
     directory.mkdir()
     config = directory / "config.toml"
     config.write_text(_CONFIG_TOML.format(directory=directory, port=port, sink=sink))
     command = [sys.executable, *launcher, "-m", "smtpgate", "serve", "--config", str(config)]
+    command += ["--no-fork"] if one_process else []
     with server(command, port, directory / "smtpgate.log") as process:
         yield Gate("smtpgate", port, process.pid)
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from bench.event_loop_watch import EventLoopWatch
 from smtpgate.cli.settings import load_settings
 from smtpgate.config.settings import Settings
+from smtpgate.server.line_output import LineOutput
+from smtpgate.server.sockets import ListeningSockets
 from smtpgate.server.worker import Worker, freeze
 from smtpgate.store.migrate import upgrade
 
@@ -22,7 +24,8 @@ THRESHOLD = 0.020
 async def _serve(settings: Settings, watch: EventLoopWatch) -> None:
     watch.start(THRESHOLD)
     await prove(watch)
-    await Worker(settings).run(ready=lambda: None)
+    sockets = ListeningSockets().open(listener.address for listener in settings.listeners)
+    await Worker(settings, sockets, LineOutput(1).write).run(ready=lambda: None)
 
 
 async def prove(watch: EventLoopWatch) -> None:

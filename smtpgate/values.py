@@ -5,6 +5,8 @@ says what was expected. It is shared by the settings and by the options of check
 """
 
 import ipaddress
+import os
+import pwd
 import re
 import socket
 from collections.abc import Callable, Collection
@@ -172,6 +174,31 @@ def prefix_length(longest: int) -> Parser:
         return value
 
     return parse
+
+
+def worker_count(value: Any) -> int:
+    """A number of processes; 0 for one per core."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 1000:
+        raise ValueError("a whole number up to 1000, 0 for one per core")
+    return value
+
+
+def system_user(value: Any) -> str:
+    """The name of a user of this system; "" for none."""
+    if value != "":
+        try:
+            pwd.getpwnam(value)
+        except (KeyError, TypeError, ValueError):
+            raise ValueError("the name of a user of this system") from None
+    return str(value)
+
+
+def socket_path(value: Any) -> str:
+    """The path of a Unix socket."""
+    # unix(7): sun_path has 108 octets with the final NUL.
+    if not isinstance(value, str) or not 0 < len(os.fsencode(value)) < 108 or "\0" in value:
+        raise ValueError('a path of at most 107 octets, such as "var/smtpgate.sock"')
+    return value
 
 
 class NotOneOf(ValueError):

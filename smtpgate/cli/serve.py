@@ -2,15 +2,20 @@
 
 import argparse
 import logging
+import os
 import sys
-from collections.abc import Callable
 
 import uvloop
 
-from smtpgate.cli.settings import load_settings
+from smtpgate.cli.settings import load_settings, read_settings
 from smtpgate.config.settings import Settings
 from smtpgate.phases.phase import Phase
-from smtpgate.server.worker import ListenError, Worker, freeze
+from smtpgate.server.line_output import LineOutput
+from smtpgate.server.privileges import PrivilegeError, drop_privileges
+from smtpgate.server.sockets import ListenError, ListeningSockets
+from smtpgate.server.supervisor import Supervisor
+from smtpgate.server.systemd import Notifier, passed_sockets, watchdog_interval
+from smtpgate.server.worker import Worker, freeze
 from smtpgate.store.greylist import StoreError
 from smtpgate.store.migrate import upgrade
 
@@ -20,13 +25,23 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = commands.add_parser("serve", help="answer on the configured listeners")
     parser.add_argument("--config", default="config.toml", metavar="PATH", help="default: %(default)s")
     parser.add_argument("--examples", action="store_true", help="print commands to try")
+    parser.add_argument("--no-fork", action="store_true", help="one process without a supervisor, for debuggers")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C."""
     logging.basicConfig(level=logging.WARNING, format="smtpgate: %(levelname)s: %(message)s", stream=sys.stderr)
-    settings = load_settings(args.config, files=True)
+    logging.getLogger("smtpgate.server").setLevel(logging.INFO)
+    settings = load_settings(args.config)
+    sockets = ListeningSockets(passed_sockets(os.environ))
+    try:
+        open_sockets = sockets.open(listener.address for listener in settings.listeners)
+        drop_privileges(settings.server.user)
+    except (ListenError, PrivilegeError) as error:
+        print(f"smtpgate: {error}", file=sys.stderr)
+        return 1
+    load_settings(args.config, files=True)  # by the user who reads them when they change
     try:
         upgrade(settings.store.url)
     except StoreError as error:
@@ -38,17 +53,20 @@ def run(args: argparse.Namespace) -> int:
         if args.examples:
             print(_examples(settings, args.config), file=sys.stderr)
 
-    freeze()
-    try:
-        uvloop.run(_serve(settings, ready))
-    except ListenError as error:
-        print(f"smtpgate: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-async def _serve(settings: Settings, ready: Callable[[], None]) -> None:
-    await Worker(settings).run(ready)
+    write_log = LineOutput(sys.stdout.fileno()).write
+    if args.no_fork:
+        freeze()
+        uvloop.run(Worker(settings, open_sockets, write_log).run(ready))
+        return 0
+    return Supervisor(
+        settings,
+        lambda: read_settings(args.config, files=True),
+        sockets,
+        write_log,
+        Notifier(os.environ.get("NOTIFY_SOCKET", "")),
+        watchdog_interval(os.environ),
+        ready,
+    ).run()
 
 
 def _summary(settings: Settings) -> str:

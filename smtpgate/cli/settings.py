@@ -15,16 +15,21 @@ def add_config_option(parser: ArgumentParser) -> None:
     parser.add_argument("--config", metavar="PATH", default="config.toml", help="the configuration (%(default)s)")
 
 
-def load_settings(path: str, *, files: bool = False) -> Settings:
-    """The settings of a configuration file; exits with status 1 if it is not right.
+def read_settings(path: str, *, files: bool = False) -> Settings:
+    """The settings of a configuration file. Raises ConfigErrors.
 
     files: those that it names must be right too; not everybody who asks may read a key.
     """
+    settings = load_file(path, REGISTRY)
+    if files:
+        check_files(settings, path)
+    return settings
+
+
+def load_settings(path: str, *, files: bool = False) -> Settings:
+    """The same, but if it is not right, all that is wrong is printed, and the program exits with status 1."""
     try:
-        settings = load_file(path, REGISTRY)
-        if files:
-            check_files(settings, path)
-        return settings
+        return read_settings(path, files=files)
     except ConfigErrors as errors:
         print(errors, file=sys.stderr)
         raise SystemExit(1) from None

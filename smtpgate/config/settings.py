@@ -29,8 +29,11 @@ from smtpgate.values import (
     prefix_length,
     server_name,
     size,
+    socket_path,
     store_url,
+    system_user,
     text,
+    worker_count,
 )
 
 
@@ -54,6 +57,9 @@ class ServerSettings:
         choice("reject", "normalize"), "reject", "messages with bare LF or CR: refused, or their lines ended properly"
     )
     long_lines: str = option(choice("pass", "reject"), "pass", "messages with lines of more than 998 octets")
+    workers: int = option(worker_count, 0, "worker processes; 0 is one per core")
+    user: str = option(system_user, "", 'who serves when root has started it; "" changes nothing')
+    control: str = option(socket_path, "var/smtpgate.sock", "Unix socket of `smtpgate status` and `smtpgate reload`")
 
 
 @dataclass(frozen=True, slots=True)

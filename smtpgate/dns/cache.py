@@ -38,6 +38,10 @@ class CachingResolver:
         self._kept: OrderedDict[_Question, tuple[Answer, float]] = OrderedDict()
         self._asking: dict[_Question, _Flight] = {}
 
+    def __len__(self) -> int:
+        """How many answers are kept."""
+        return len(self._kept)
+
     async def query(self, name: str, kind: RecordType) -> Answer:
         """Ask one question. Never raises, except when cancelled."""
         if not name.isascii():  # before lower(), which turns some other letters into ASCII ones

@@ -34,7 +34,7 @@ class Recorder:
     seconds since 1970. keep: seconds that a record is kept. backlog: how much may wait, counted in entries (rules,
     replies, answers, recipients), of which a usual record has about twenty. linger: seconds that a record waits for
     company. retry_after: seconds before the first, second … repetition of a failed write; the last one stays.
-    delete_every: seconds between deletions.
+    deletes: whether it deletes; delete_every: seconds between deletions.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Recorder:
         backlog: int = 200_000,
         linger: float = 0.2,
         retry_after: Sequence[float] = (1, 2, 5, 10, 30),
+        deletes: bool = True,
         delete_every: float = 3600.0,
     ) -> None:
         self._store = store
@@ -56,6 +57,7 @@ class Recorder:
         self._backlog = _Backlog(backlog)
         self._linger = linger
         self._retry_after = retry_after
+        self._deletes = deletes
         self._delete_every = delete_every
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
@@ -63,6 +65,16 @@ class Recorder:
         self._reported = float("-inf")
         self._writing: asyncio.Task[None] | None = None
         self._deleting: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Records that are not in the store yet."""
+        return len(self._backlog)
+
+    @property
+    def dropped(self) -> int:
+        """Records that never got there, because too many waited."""
+        return self._backlog.dropped
 
     async def start(self) -> None:
         """Start writing and deleting."""
@@ -137,7 +149,7 @@ class Recorder:
             pass
 
     async def _delete(self) -> None:
-        while True:
+        while self._deletes:
             now = self._clock()
             try:
                 await self._store.delete_before(

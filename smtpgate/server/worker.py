@@ -1,13 +1,14 @@
-"""One worker: builds the services from the settings, listens, serves, and stops without losing anything."""
+"""One worker: builds the services from the settings, serves, and ends without losing anything."""
 
 import asyncio
 import dataclasses
 import gc
 import logging
-import os
 import signal
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from smtpgate.config.settings import Settings
 from smtpgate.dns.cache import CachingResolver
@@ -15,19 +16,23 @@ from smtpgate.dns.stub import StubResolver
 from smtpgate.phases.context import Context
 from smtpgate.phases.engine import Engine
 from smtpgate.relay.open import open_downstream
+from smtpgate.server.facts import Facts, Tally
 from smtpgate.server.recorder import Recorder
+from smtpgate.server.sockets import BACKLOG
 from smtpgate.server.tls import ServerTls
 from smtpgate.smtp.content import LinePolicy
 from smtpgate.smtp.dialog import Dialog
 from smtpgate.smtp.limits import DialogLimits
 from smtpgate.smtp.services import Services
 from smtpgate.store.sqlite import open_store
+from smtpgate.values import Endpoint
 
 log = logging.getLogger(__name__)
 
 # How long sessions may take to end when the server stops, in seconds. A hand-over is always waited for.
 STOP_WITHIN = 30.0
-BACKLOG = 1024
+# How long they may go on when another worker serves already, in seconds.
+DRAIN_WITHIN = 600.0
 
 
 def freeze() -> None:
@@ -39,31 +44,45 @@ def freeze() -> None:
     gc.freeze()
 
 
-class ListenError(Exception):
-    """An address cannot be listened on; the text says which and why."""
-
-
 class Worker:
-    """A serving process."""
+    """A serving process.
 
-    def __init__(self, settings: Settings) -> None:
+    sockets: for each listener one that is listened on. write_log: takes the log's lines. deletes: whether it deletes
+    old records; of several workers one is enough.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        sockets: Mapping[Endpoint, socket.socket],
+        write_log: Callable[[str], None],
+        *,
+        deletes: bool = True,
+    ) -> None:
         self._settings = settings
+        self._sockets = sockets
+        self._write_log = write_log
+        self._deletes = deletes
+        self._leave = asyncio.Event()
         self._stop = asyncio.Event()
         self._servers: list[asyncio.Server] = []
+        self._facts: Callable[[], dict[str, Any]] = dict
 
     async def run(self, ready: Callable[[], None]) -> None:
-        """Serve until stop() or a signal. ready: called once all listeners are open. Raises ListenError."""
+        """Serve until stop(), drain() or a signal. ready: called when it serves."""
         settings = self._settings
         store = open_store(settings.store.url)
-        recorder = Recorder(store, _write_line, time.time, settings.record.keep)
+        recorder = Recorder(store, self._write_log, time.time, settings.record.keep, deletes=self._deletes)
+        tally = Tally(recorder.put)
         downstream = open_downstream(
             settings.relay.url,
             hostname=settings.server.hostname,
             connect_timeout=settings.relay.connect_timeout,
             timeout=settings.relay.timeout,
         )
+        resolver = CachingResolver(StubResolver(settings.dns.nameservers or None, settings.dns.timeout))
         context = Context(
-            dns=CachingResolver(StubResolver(settings.dns.nameservers or None, settings.dns.timeout)),
+            dns=resolver,
             greylist=store,
             clock=time.time,
             hostname=settings.server.hostname,
@@ -74,7 +93,7 @@ class Worker:
             hostname=settings.server.hostname,
             engine=Engine(settings.phases, context, delay_reject=settings.server.delay_reject),
             downstream=downstream,
-            record=recorder.put,
+            record=tally.put,
             clock=time.time,
             limits=DialogLimits(**dataclasses.asdict(settings.limits)),
             lines=LinePolicy(settings.server.bare_newline, settings.server.long_lines),
@@ -87,8 +106,9 @@ class Worker:
         try:
             await self._listen(services)
             self._on_signals()
+            self._facts = Facts(services, tally, recorder, resolver)
             ready()
-            await self._stop.wait()
+            await self._leave.wait()
             await self._finish(services)
         finally:
             if watching:
@@ -100,34 +120,38 @@ class Worker:
     def stop(self) -> None:
         """Stop serving: no new sessions, those between transactions are told at once, the others may finish."""
         self._stop.set()
+        self._leave.set()
+
+    def drain(self) -> None:
+        """Leave new sessions to others, and stop when one's own have ended, or have gone on for too long."""
+        self._leave.set()
+
+    def facts(self) -> dict[str, Any]:
+        """How it is: numbers for `smtpgate status`."""
+        return self._facts()
 
     async def _listen(self, services: Services) -> None:
         loop = asyncio.get_running_loop()
         for listener in self._settings.listeners:
             name = str(listener.address)
-            try:
-                server = await loop.create_server(
-                    lambda name=name, tls=listener.tls: Dialog(services, name, loop=loop, tls=tls),  # type: ignore[misc]
-                    listener.host,
-                    listener.port,
-                    backlog=BACKLOG,
-                )
-            except OSError as error:
-                for opened in self._servers:
-                    opened.close()
-                reason = os.strerror(error.errno) if error.errno else error  # asyncio's own text repeats the address
-                raise ListenError(f"cannot listen on {name}: {reason}") from error
+            server = await loop.create_server(
+                lambda name=name, tls=listener.tls: Dialog(services, name, loop=loop, tls=tls),  # type: ignore[misc]
+                sock=self._sockets[listener.address],
+                backlog=BACKLOG,
+            )
             self._servers.append(server)
 
     def _on_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self.drain)
 
     async def _finish(self, services: Services) -> None:
-        services.closing = True
         for server in self._servers:
             server.close()
+        await self._last_sessions(services)
+        services.closing = True
         connections = set(services.connections)
         for connection in connections:
             connection.shut_down()
@@ -140,12 +164,18 @@ class Worker:
                     connection.abort()
         await services.drain()
 
-
-def _write_line(line: str) -> None:
-    """Write to standard output, in a thread of the recorder's.
-
-    Not through sys.stdout: a thread that is stuck in there when the process ends makes Python abort.
-    """
-    data = line.encode() + b"\n"
-    while data:
-        data = data[os.write(1, data) :]
+    async def _last_sessions(self, services: Services) -> None:
+        """Wait until all sessions have ended, or time is up, or stop() is called."""
+        for _ in range(3):  # who was accepted a moment ago is a session after the next turns of the event loop
+            await asyncio.sleep(0)
+        told = asyncio.create_task(self._stop.wait())
+        try:
+            async with asyncio.timeout(DRAIN_WITHIN):
+                while services.connections and not told.done():
+                    one = asyncio.create_task(next(iter(services.connections)).ended.wait())
+                    await asyncio.wait((one, told), return_when=asyncio.FIRST_COMPLETED)
+                    one.cancel()
+        except TimeoutError:
+            pass
+        finally:
+            told.cancel()

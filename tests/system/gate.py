@@ -18,6 +18,7 @@ _CONFIG = """
 [server]
 hostname = "mx.example.org"
 relay_domains = ["example.org"]
+workers = 1
 {server}
 [[listener]]
 address = "127.0.0.1:{port}"

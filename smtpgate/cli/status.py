@@ -1,0 +1,61 @@
+"""`smtpgate status`: how a running server is."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from smtpgate.cli.settings import add_config_option, load_settings
+from smtpgate.server.control import ControlError, ask
+
+_ANSWER_WITHIN = 10.0
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command and its options."""
+    parser = commands.add_parser("status", help="tell how a running server is")
+    parser.add_argument("--json", action="store_true", help="all of it, as JSON")
+    add_config_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print it; status 1 if no server answers, or one of its workers is stuck."""
+    try:
+        status = ask(load_settings(args.config).server.control, "status", _ANSWER_WITHIN)
+    except ControlError as error:
+        print(f"smtpgate: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(status, indent=2) if args.json else "\n".join(_lines(status)))
+    return int(any(worker["state"] == "stuck" for worker in status["workers"]))
+
+
+def _lines(status: dict[str, Any]) -> Iterator[str]:
+    workers, totals, records = status["workers"], status["totals"], status["records"]
+    yield f"smtpgate {status['version']} (pid {status['pid']}), up for {_age(status['uptime'])}"
+    yield f"  listens on      {', '.join(status['listeners'])}"
+    yield f"  configuration   in force for {_age(status['configuration_age'])}"
+    yield f"  transactions    {', '.join(f'{count} {outcome}' for outcome, count in totals.items()) or 'none yet'}"
+    yield f"  messages        {status['messages_per_second']:.1f} a second accepted in the last minute"
+    yield f"  records         {records['waiting']} wait for the store, {records['dropped']} were dropped"
+    yield f"  DNS             {status['dns_answers']} answers in memory"
+    yield f"  workers         {len(workers)}, {status['crashes']} ended unexpectedly so far"
+    yield ""
+    yield f"  {'pid':>7}  {'state':<8}  {'age':>6}  {'sessions':>8}  {'in mail':>7}  {'messages/s':>10}  {'memory':>8}"
+    for worker in workers:
+        memory = "-" if worker["memory"] is None else f"{worker['memory'] / 2**20:.0f} MiB"
+        yield (
+            f"  {worker['pid']:>7}  {worker['state']:<8}  {_age(worker['age']):>6}  {worker['sessions']:>8}"
+            f"  {worker['transactions']:>7}  {worker['messages_per_second']:>10.1f}  {memory:>8}"
+        )
+
+
+def _age(seconds: float) -> str:
+    """So many days, hours, minutes or seconds: the largest two that matter."""
+    minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)
+    if days:
+        return f"{days}d {hours % 24}h"
+    if hours:
+        return f"{hours}h {minutes % 60}m"
+    return f"{minutes}m {int(seconds % 60)}s" if minutes else f"{int(seconds)}s"

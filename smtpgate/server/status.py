@@ -1,0 +1,77 @@
+"""What `smtpgate status` prints, as plain data."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import smtpgate
+from smtpgate.server.generation import Generation
+from smtpgate.server.worker_process import WorkerProcess
+
+# A worker reports once a second. After so many seconds of silence it hangs, or its machine does.
+STUCK_AFTER = 10.0
+
+
+def status(
+    generation: Generation, workers: Iterable[WorkerProcess], past: Counter[str], crashes: int, started: float
+) -> dict[str, Any]:
+    """The server's state. generation: serves now. workers: all that run. Times in seconds, memory in bytes.
+
+    past: outcomes in workers that have ended. crashes: workers that ended unasked. started: monotonic.
+    """
+    now = time.monotonic()
+    reports = [worker.report for worker in workers if worker.report is not None]
+    totals = sum((Counter(report["outcomes"]) for report in reports), past)
+    return {
+        "version": smtpgate.__version__,
+        "pid": os.getpid(),
+        "uptime": round(now - started, 1),
+        "configuration_age": round(now - generation.began, 1),
+        "listeners": [str(listener.address) for listener in generation.settings.listeners],
+        "crashes": crashes,
+        "workers": [_worker(worker, now) for worker in workers],
+        "totals": dict(sorted(totals.items())),
+        "messages_per_second": round(sum(report["messages_per_second"] for report in reports), 3),
+        "records": {
+            "waiting": sum(report["records_waiting"] for report in reports),
+            "dropped": sum(report["records_dropped"] for report in reports),
+        },
+        "dns_answers": sum(report["dns_answers"] for report in reports),
+    }
+
+
+def is_stuck(worker: WorkerProcess, now: float) -> bool:
+    """Whether it should have reported long ago."""
+    return now - worker.heard > STUCK_AFTER
+
+
+def _worker(worker: WorkerProcess, now: float) -> dict[str, Any]:
+    report = worker.report or {}
+    return {
+        "pid": worker.pid,
+        "state": _state(worker, now),
+        "age": round(now - worker.started, 1),
+        "sessions": report.get("sessions", 0),
+        "transactions": report.get("transactions", 0),
+        "messages_per_second": report.get("messages_per_second", 0.0),
+        "memory": _memory(worker.pid),
+    }
+
+
+def _state(worker: WorkerProcess, now: float) -> str:
+    if is_stuck(worker, now):
+        return "stuck"
+    if not worker.is_ready:
+        return "starting"
+    return "draining" if worker.draining else "serving"
+
+
+def _memory(pid: int) -> int | None:
+    """Resident memory, what is shared with the others included; None where there is no /proc."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return None
