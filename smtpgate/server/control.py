@@ -4,6 +4,7 @@ One line of JSON each way: {"command": "status"}, and the answer. Only the serve
 """
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -73,7 +74,7 @@ class ControlServer:
         self._asking.clear()
 
     def _remove_stale(self) -> None:
-        """Remove the file of a server that ended without a word. Raises ControlError if it is alive."""
+        """Remove the file of a server that ended without a word. Raises OSError if it is alive."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             try:
                 probe.connect(str(self._path))
@@ -82,7 +83,7 @@ class ControlServer:
             except ConnectionRefusedError:
                 self._path.unlink(missing_ok=True)
                 return
-        raise ControlError(f"{self._path}: another server answers there")
+        raise OSError(errno.EADDRINUSE, "another server answers there")
 
     def _accept(self) -> None:
         assert self._listening is not None
