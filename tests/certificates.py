@@ -1,6 +1,7 @@
 """Certificates that sign themselves, made when they are needed."""
 
 import datetime
+import ipaddress
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,12 @@ class Certificate:
     def settings(self, minimum: str = "1.2") -> TlsSettings:
         return TlsSettings(str(self.certificate), str(self.key), minimum)
 
+    def server_context(self) -> ssl.SSLContext:
+        """For a server that shows this certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, self.key)
+        return context
+
     def client_context(self) -> ssl.SSLContext:
         """For a client that trusts this certificate and no other."""
         return ssl.create_default_context(cafile=self.certificate)
@@ -44,7 +51,7 @@ def issue(directory: Path, name: str = NAME) -> Certificate:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([_general(name)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -52,3 +59,10 @@ def issue(directory: Path, name: str = NAME) -> Certificate:
     made.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
     made.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return made
+
+
+def _general(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)

@@ -8,7 +8,7 @@ from typing import Any
 
 from smtpgate.content import Content
 from smtpgate.dns.resolver import Answer, Mx, RecordType, Status
-from smtpgate.relay.downstream import Envelope, RelayReply
+from smtpgate.relay.downstream import Envelope, RelayReply, ServerHealth
 
 Table = Mapping[str, Iterable[str | bytes]]
 
@@ -98,6 +98,7 @@ class FakeDownstream:
     recipient: the answer to some addresses, a reply or an exception to raise; others get 250 2.1.5.
     deliver: the answers to every message, one or (as with LMTP) several, or an exception to raise; default 250 2.0.0.
     gate: deliver() waits until the test sets it; delivering is set when it is reached.
+    per_recipient: it answers as LMTP does, for each accepted recipient.
     messages: what was taken. offered: every recipient that was put, in order. abandoned, closed: how often.
     """
 
@@ -108,8 +109,10 @@ class FakeDownstream:
         deliver: Sequence[RelayReply | Exception] | Exception | None = None,
         gate: asyncio.Event | None = None,
         requiretls: bool = False,
+        per_recipient: bool = False,
     ) -> None:
         self.requiretls = requiretls
+        self.per_recipient = per_recipient
         self.recipient = dict(recipient or {})
         self.deliver = [deliver] if isinstance(deliver, Exception) else deliver or [RelayReply(250, "2.0.0", "Ok")]
         self.gate = gate
@@ -121,6 +124,9 @@ class FakeDownstream:
 
     def begin(self, envelope: Envelope) -> "FakeDelivery":
         return FakeDelivery(self, envelope)
+
+    def health(self) -> list[ServerHealth]:
+        return []
 
     async def close(self) -> None:
         self.closed += 1
@@ -134,6 +140,10 @@ class FakeDelivery:
         self._envelope = envelope
         self._accepted: list[str] = []
         self._over = False
+
+    @property
+    def per_recipient(self) -> bool:
+        return self._downstream.per_recipient
 
     async def recipient(self, address: str) -> RelayReply:
         assert not self._over

@@ -77,7 +77,7 @@ def _summary(settings: Settings) -> str:
     return (
         f"smtpgate listens on {listeners}\n"
         f"  mail for      {domains}\n"
-        f"  goes to       {settings.relay.url}\n"
+        f"  goes to       {', '.join(map(str, settings.relay.url))}\n"
         f"  rules         {len(rules)}, of them {shadow} in shadow mode\n"
         f"  records       {settings.store.url}"
     )

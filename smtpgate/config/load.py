@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from smtpgate.config.document import Document, Field, written
 from smtpgate.config.errors import ConfigError, ConfigErrors, nearest, quote
 from smtpgate.config.lines import Path
+from smtpgate.config.relay import RelaySettings, RouteSettings, check_relay, check_routes
 from smtpgate.config.rules import Placed, RuleReader
 from smtpgate.config.settings import (
     SECTIONS,
@@ -15,7 +16,6 @@ from smtpgate.config.settings import (
     LimitSettings,
     ListenerSettings,
     RecordSettings,
-    RelaySettings,
     ServerSettings,
     Settings,
     StoreSettings,
@@ -23,7 +23,6 @@ from smtpgate.config.settings import (
 )
 from smtpgate.phases.phase import Phase
 from smtpgate.phases.rule import CheckSpec
-from smtpgate.relay.url import parse_url
 
 T = TypeVar("T")
 
@@ -74,8 +73,9 @@ def load(text: str, registry: Mapping[str, CheckSpec], file: str = "config.toml"
         _check_tls(document, tls)
     if limits:
         _check_limits(document, limits)
+    routes = _routes(document, listeners)
     if relay:
-        _check_loop(document, relay, listeners)
+        check_relay(document, ("relay",), relay, [listener.address for listener in listeners])
     if document.errors or not (server and tls and limits and relay and store and record and dns):
         raise ConfigErrors(document.errors)
     return Settings(
@@ -84,6 +84,7 @@ def load(text: str, registry: Mapping[str, CheckSpec], file: str = "config.toml"
         tls=tls,
         limits=limits,
         relay=relay,
+        routes=routes,
         store=store,
         record=record,
         dns=dns,
@@ -115,11 +116,19 @@ def _options(document: Document, path: Path, settings: type[T], table: Mapping[s
     return settings(**values) if values is not None else None
 
 
+def _tables(document: Document, name: str, each: str) -> list[Mapping[str, Any]] | None:
+    """The sections of a list of them; None, and an error noted, if it is no such list."""
+    tables = document.data.get(name, [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        document.error((name,), "not a list of sections", f"[[{name}]], once for each {each}")
+        return None
+    return tables
+
+
 def _listeners(document: Document) -> list[ListenerSettings]:
     """All listeners that are right."""
-    tables = document.data.get("listener", [])
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        document.error(("listener",), "not a list of sections", "[[listener]], once for each address")
+    tables = _tables(document, "listener", "address")
+    if tables is None:
         return []
     if not tables:
         document.error((), "there is no listener", '[[listener]] with an address such as "127.0.0.1:2525"')
@@ -131,6 +140,18 @@ def _listeners(document: Document) -> list[ListenerSettings]:
         elif listener:
             listeners.append(listener)
     return listeners
+
+
+def _routes(document: Document, listeners: Iterable[ListenerSettings]) -> tuple[RouteSettings, ...]:
+    """All routes that can be read."""
+    routes: list[tuple[int, RouteSettings]] = []
+    for place, table in enumerate(_tables(document, "route", "downstream") or []):
+        route = _options(document, ("route", place), RouteSettings, table)
+        if route:
+            check_relay(document, ("route", place), route, [listener.address for listener in listeners])
+            routes.append((place, route))
+    check_routes(document, routes)
+    return tuple(route for _, route in routes)
 
 
 def _check_server(document: Document, server: ServerSettings) -> None:
@@ -157,14 +178,6 @@ def _check_limits(document: Document, limits: LimitSettings) -> None:
         document.error(("limits", key), "message_memory holds no message of message_size", "message_size or more")
 
 
-def _check_loop(document: Document, relay: RelaySettings, listeners: Iterable[ListenerSettings]) -> None:
-    for listener in listeners:
-        if str(parse_url(relay.url)) == f"smtp://{listener.address}":
-            document.error(
-                ("relay", "url"), f"{quote(relay.url)} is a listener of this server: mail would go in a circle"
-            )
-
-
 def _warnings(document: Document, server: ServerSettings) -> Iterator[ConfigError]:
     if not server.relay_domains:
         path = ("server", "relay_domains")
@@ -176,8 +189,8 @@ def _effective(document: Document, server: ServerSettings, phases: Mapping[Phase
     """The document as written, with every default."""
     effective: dict[str, Any] = {}
     for name, settings in SECTIONS.items():
-        if name == "listener":
-            effective[name] = [written(_fields(settings), table) for table in document.data[name]]
+        if name in ("listener", "route"):
+            effective[name] = [written(_fields(settings), table) for table in document.data.get(name, [])]
         else:
             effective[name] = written(_fields(settings), document.table(name))
     effective["server"]["hostname"] = server.hostname  # "" would not tell which name is in effect

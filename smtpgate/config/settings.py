@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 
+from smtpgate.config.relay import RelaySettings, RouteSettings
 from smtpgate.phases.phase import Phase
 from smtpgate.phases.rule import Rule, option
-from smtpgate.relay.url import parse_url
 from smtpgate.values import (
     Endpoint,
     Network,
@@ -35,12 +35,6 @@ from smtpgate.values import (
     text,
     worker_count,
 )
-
-
-def downstream_url(value: Any) -> str:
-    """The downstream's URL as written, if it is one."""
-    parse_url(value)
-    return str(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +115,6 @@ class LimitSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class RelaySettings:
-    """The way to the downstream. Times in seconds."""
-
-    url: str = option(downstream_url, MISSING, "the downstream: smtp://, lmtp://, lmtp+unix: or maildir:")
-    connect_timeout: float = option(above_zero(duration), "10s", "how long a connection may take")
-    timeout: float = option(above_zero(duration), "60s", "how long one command may take")
-
-
-@dataclass(frozen=True, slots=True)
 class StoreSettings:
     """The database."""
 
@@ -157,6 +142,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "tls": TlsSettings,
     "limits": LimitSettings,
     "relay": RelaySettings,
+    "route": RouteSettings,
     "store": StoreSettings,
     "record": RecordSettings,
     "dns": DnsSettings,
@@ -176,6 +162,7 @@ class Settings:
     tls: TlsSettings
     limits: LimitSettings
     relay: RelaySettings
+    routes: tuple[RouteSettings, ...]
     store: StoreSettings
     record: RecordSettings
     dns: DnsSettings

@@ -5,15 +5,15 @@ caller. So one that is still open is never out of step with the other side.
 """
 
 import asyncio
+import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import cast
 
 from smtpgate.content import Content
 from smtpgate.relay.downstream import DownstreamUnavailable, RelayReply
 from smtpgate.relay.replies import Nonsense, ReplyParser, WireReply
-from smtpgate.relay.url import DownstreamUrl
-from smtpgate.relay.wire import Encoder
+from smtpgate.relay.wire import ChunkEncoder, Encoder
 
 # RFC 5321 §4.5.3.2: the server may take ten minutes after the final dot where other commands have one to five.
 FINAL_REPLY_FACTOR = 10
@@ -27,11 +27,12 @@ class Connection(asyncio.Protocol):
     """A connection, used by one caller at a time.
 
     timeout: seconds for each reply, and for each time that the downstream must take data.
-    on_closed: called once, when it is open no longer. extensions: what EHLO offered, upper case.
+    on_closed: called once, when it is open no longer. extensions: what EHLO offered, keywords in upper case with their
+    parameters.
     """
 
     def __init__(self, timeout: float, on_closed: "Callable[[Connection], None]") -> None:
-        self.extensions: frozenset[str] = frozenset()
+        self.extensions: Mapping[str, str] = {}
         self._timeout = timeout
         self._on_closed = on_closed
         self._loop = asyncio.get_running_loop()
@@ -82,23 +83,54 @@ class Connection(asyncio.Protocol):
 
     async def send_content(self, content: Content, replies: int) -> None:
         """Send what follows 354, final dot included, no faster than the downstream takes it."""
-        encoder = Encoder()
+        await self._send_all(content, Encoder())
+        self.send(b"", replies)
+
+    async def send_chunk(self, content: Content) -> None:
+        """Send the content as the one and last chunk (RFC 3030 §2), no faster than the downstream takes it.
+
+        An answer before the end of it can only be a refusal: it is kept for reply(), and the connection is closed,
+        because nobody knows whether the other side wants to read the rest.
+        """
+        self._owed += 1
+        if not await self._send_all(content, ChunkEncoder(), b"BDAT %d LAST\r\n" % content.size):
+            self.fail(DownstreamUnavailable("the content was not sent to its end"))
+            if self._replies[0].code < 400:
+                raise DownstreamUnavailable("downstream took a message before its end")
+
+    async def _send_all(self, content: Content, encoder: Encoder, command: bytes = b"") -> bool:
+        """Send content, a command in one write with its first chunk. False if an answer came before its end."""
         try:
             async for piece in content:
                 for chunk in encoder.encode(piece):
-                    await self._write(chunk)
+                    if not await self._write(command + chunk):
+                        return False
+                    command = b""
                     await asyncio.sleep(0)  # others have their turn
-            await self._write(encoder.end())
-            self.send(b"", replies)
+            return await self._write(command + encoder.end())
         except BaseException:
             # Half a message was sent: it must never be completed.
             self.fail(DownstreamUnavailable("the content was not sent to its end"))
             raise
 
-    async def _write(self, chunk: bytes) -> None:
-        while self._paused:
+    async def _write(self, chunk: bytes) -> bool:
+        """Write as soon as the downstream takes it. False, and nothing written, if it has answered already."""
+        while self._paused and not self._replies:
             await self._something(self._timeout)
+        if self._replies:
+            return False
         self._transport.write(chunk)
+        return True
+
+    async def start_tls(self, context: ssl.SSLContext, name: str) -> None:
+        """Go on in TLS. name: whose certificate it must be. Raises OSError, and DownstreamUnavailable."""
+        if not self.is_idle:
+            # Somebody in between hopes that we take it for an answer that came in TLS.
+            raise DownstreamUnavailable("downstream said something between STARTTLS and TLS")
+        transport = await self._loop.start_tls(self._transport, self, context, server_hostname=name)
+        if transport is None:
+            raise ConnectionGone("downstream closed the connection")
+        self._transport = transport
 
     def quit(self) -> None:
         """Say goodbye and close, without waiting for an answer."""
@@ -198,60 +230,3 @@ class Connection(asyncio.Protocol):
         """The downstream has caught up."""
         self._paused = False
         self._wake()
-
-
-async def connect(
-    url: DownstreamUrl,
-    *,
-    hostname: str,
-    connect_timeout: float,
-    timeout: float,
-    on_closed: Callable[[Connection], None],
-) -> Connection:
-    """Open a connection and greet. Raises DownstreamUnavailable.
-
-    hostname: what we say in EHLO. connect_timeout: seconds for everything up to its answer.
-    """
-    connection: Connection | None = None
-
-    def opened() -> Connection:
-        nonlocal connection
-        connection = Connection(timeout, on_closed)
-        return connection
-
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(connect_timeout):
-            if url.scheme == "lmtp+unix":
-                await loop.create_unix_connection(opened, url.path)
-            else:
-                await loop.create_connection(opened, url.host, url.port)
-            assert connection is not None
-            await _greet(connection, hostname, lmtp=url.scheme != "smtp")
-            return connection
-    except TimeoutError:
-        raise DownstreamUnavailable(f"no greeting from {url} within {connect_timeout:g} s") from None
-    except OSError as error:
-        raise DownstreamUnavailable(f"cannot connect to {url}: {error}") from None
-    except DownstreamUnavailable as error:
-        if connection is not None:
-            connection.fail(error)
-        raise
-
-
-async def _greet(connection: Connection, hostname: str, *, lmtp: bool) -> None:
-    greeting = await connection.reply()
-    if greeting.code != 220:
-        raise DownstreamUnavailable(f"downstream greets with {greeting}")
-    name = hostname.encode("ascii")
-    connection.send((b"LHLO " if lmtp else b"EHLO ") + name + b"\r\n")
-    offer = await connection.wire_reply()
-    if offer.code == 250:
-        connection.extensions = frozenset(line.partition(" ")[0].upper() for line in offer.lines[1:])
-    elif lmtp or offer.code < 500:
-        raise DownstreamUnavailable(f"downstream answers {'LHLO' if lmtp else 'EHLO'} with {offer.joined()}")
-    else:
-        # RFC 5321 §3.2: an old server knows only HELO.
-        answer = await connection.command(b"HELO " + name + b"\r\n")
-        if answer.code != 250:
-            raise DownstreamUnavailable(f"downstream answers HELO with {answer}")

@@ -1,9 +1,11 @@
 """The downstream as the dialog sees it: a transaction that mirrors the client's, command by command."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from smtpgate.content import Content
+
+State = Literal["up", "aside", "probing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,32 @@ class DownstreamUnavailable(Exception):
     """
 
 
+@dataclass(frozen=True, slots=True)
+class ServerHealth:
+    """How one server is doing.
+
+    name: its URL. state: "aside" after a failure, "probing" while one transaction tries again. seconds: how long it has
+    been up, or not. last_error: for the administrator. idle, busy: connections. delivered: messages that it took.
+    failures: how often it failed, or had no connection to spare.
+    """
+
+    name: str
+    state: State
+    seconds: float
+    last_error: str | None
+    idle: int
+    busy: int
+    delivered: int
+    failures: int
+
+
 class Delivery(Protocol):
     """One transaction with the downstream. After deliver() or abandon() it is over."""
+
+    @property
+    def per_recipient(self) -> bool:
+        """Whether deliver() answers for each accepted recipient (LMTP); known once one was accepted."""
+        ...
 
     async def recipient(self, address: str) -> RelayReply:
         """Put one recipient to the downstream; the first call connects and sends MAIL.
@@ -81,6 +107,10 @@ class Downstream(Protocol):
 
     def begin(self, envelope: Envelope) -> Delivery:
         """Prepare a transaction; nothing is sent before its first recipient."""
+        ...
+
+    def health(self) -> list[ServerHealth]:
+        """How each of its servers is doing."""
         ...
 
     async def close(self) -> None:

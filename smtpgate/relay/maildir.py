@@ -38,6 +38,10 @@ class MaildirDownstream:
 
         return MaildirDelivery(envelope, store)
 
+    def connections(self) -> tuple[int, int]:
+        """There are none to a directory."""
+        return 0, 0
+
     async def close(self) -> None:
         """Wait for the deliveries under way."""
         await asyncio.to_thread(self._threads.shutdown)
@@ -50,6 +54,11 @@ class MaildirDelivery:
         self._envelope = envelope
         self._store = store
         self._recipients: list[str] = []
+
+    @property
+    def per_recipient(self) -> bool:
+        """One file is one answer."""
+        return False
 
     async def recipient(self, address: str) -> RelayReply:
         """Every recipient is welcome; each is noted in the message."""

@@ -1,19 +1,31 @@
 """The one place that knows every kind of downstream."""
 
-from smtpgate.relay.downstream import Downstream
+import dataclasses
+from collections.abc import Sequence
+
+from smtpgate.relay.failover import FailoverDownstream, Server
 from smtpgate.relay.maildir import MaildirDownstream
 from smtpgate.relay.pool import PoolLimits
+from smtpgate.relay.security import Security
 from smtpgate.relay.smtp import SmtpDownstream
-from smtpgate.relay.url import parse_url
+from smtpgate.relay.url import DownstreamUrl
 
 
-def open_downstream(url: str, *, hostname: str, connect_timeout: float, timeout: float) -> Downstream:
-    """The downstream that a URL names; nothing is connected yet. Raises ValueError saying what was expected.
+def open_downstream(
+    urls: Sequence[DownstreamUrl], *, hostname: str, limits: PoolLimits, security: Security
+) -> FailoverDownstream:
+    """The downstream that one URL names, or several in the order of preference; nothing is connected yet.
 
-    hostname: what we say in EHLO. connect_timeout: seconds up to its answer. timeout: seconds for each later reply.
+    hostname: what we say in EHLO. security: for those behind a network; smtps:// is always TLS.
     """
-    target = parse_url(url)
-    if target.scheme == "maildir":
-        return MaildirDownstream(target.path)
-    limits = PoolLimits(connect_timeout=connect_timeout, timeout=timeout)
-    return SmtpDownstream(target, hostname=hostname, limits=limits)
+    return FailoverDownstream([(str(url), _server(url, hostname, limits, security)) for url in urls])
+
+
+def _server(url: DownstreamUrl, hostname: str, limits: PoolLimits, security: Security) -> Server:
+    if url.scheme == "maildir":
+        return MaildirDownstream(url.path)
+    if url.scheme == "smtps":
+        security = dataclasses.replace(security, tls="implicit")
+    elif url.path:
+        security = dataclasses.replace(security, tls="none")
+    return SmtpDownstream(url, hostname=hostname, limits=limits, security=security)

@@ -1,10 +1,13 @@
 """Connections to one downstream, kept for the next transaction."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from smtpgate.relay.connection import Connection, connect
+from smtpgate.relay.connection import Connection
 from smtpgate.relay.downstream import DownstreamUnavailable
+from smtpgate.relay.greeting import connect
+from smtpgate.relay.security import Security
 from smtpgate.relay.url import DownstreamUrl
 
 
@@ -13,7 +16,8 @@ class PoolLimits:
     """How many connections there may be, and how long they live. Times in seconds.
 
     connections: in all. idle: kept without work, each at most idle_time (below what downstreams tolerate: Postfix
-    300 s, Dovecot 60 s and more). connect_timeout: up to the answer to EHLO. timeout: for each later reply.
+    300 s, Dovecot 60 s and more). connect_timeout: up to the answer to EHLO, or to AUTH.
+    timeout: for each later reply.
     """
 
     connections: int = 1000
@@ -23,18 +27,34 @@ class PoolLimits:
     timeout: float = 30.0
 
 
+class TooManyConnections(DownstreamUnavailable):
+    """The downstream was not even asked: all connections that there may be are in use."""
+
+
 class ConnectionPool:
     """Hands out connections, the most recently used first, so that the surplus grows old and is closed."""
 
-    def __init__(self, url: DownstreamUrl, hostname: str, limits: PoolLimits) -> None:
+    def __init__(self, url: DownstreamUrl, hostname: str, limits: PoolLimits, security: Security) -> None:
         self._url = url
         self._hostname = hostname
+        self._security = security
         self._limits = limits
         self._open: set[Connection] = set()
         self._connecting = 0
         self._idle: dict[Connection, float] = {}  # since when; the oldest first
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
+        self.offered: Mapping[str, str] = {}  # what the latest connection offered
+
+    @property
+    def idle(self) -> int:
+        """How many connections wait for work."""
+        return len(self._idle)
+
+    @property
+    def busy(self) -> int:
+        """How many are in use, or about to be."""
+        return len(self._open) - len(self._idle) + self._connecting
 
     def take_idle(self) -> Connection | None:
         """A used connection that is open as far as we know, or None."""
@@ -43,18 +63,20 @@ class ConnectionPool:
     async def take_fresh(self) -> Connection:
         """A new connection. Raises DownstreamUnavailable."""
         if len(self._open) + self._connecting >= self._limits.connections:
-            raise DownstreamUnavailable(f"too many connections: {self._limits.connections}")
+            raise TooManyConnections(f"too many connections: {self._limits.connections}")
         self._connecting += 1
         try:
             connection = await connect(
                 self._url,
                 hostname=self._hostname,
+                security=self._security,
                 connect_timeout=self._limits.connect_timeout,
                 timeout=self._limits.timeout,
                 on_closed=self._forget,
             )
         finally:
             self._connecting -= 1
+        self.offered = connection.extensions
         if connection.is_open:
             self._open.add(connection)
         return connection

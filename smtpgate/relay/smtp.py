@@ -1,11 +1,13 @@
 """The downstream that speaks SMTP or LMTP: transactions over pooled connections."""
 
 import asyncio
+from collections.abc import Collection
 
 from smtpgate.content import Content
 from smtpgate.relay.connection import FINAL_REPLY_FACTOR, Connection, ConnectionGone
 from smtpgate.relay.downstream import DownstreamUnavailable, Envelope, RelayReply
 from smtpgate.relay.pool import ConnectionPool, PoolLimits
+from smtpgate.relay.security import NO_SECURITY, Security
 from smtpgate.relay.url import DownstreamUrl
 from smtpgate.relay.wire import checked_address
 
@@ -14,6 +16,8 @@ _NEEDS_SMTPUTF8 = RelayReply(550, "5.6.7", "The address needs SMTPUTF8, which th
 _HEADER_NEEDS_SMTPUTF8 = RelayReply(554, "5.6.9", "The header needs SMTPUTF8, which the next server lacks")
 # RFC 6152 §3: we do not convert.
 _NEEDS_8BITMIME = RelayReply(554, "5.6.3", "The message needs 8BITMIME, which the next server lacks")
+# RFC 8689 §4.2.1: it offered that to others, but not on this connection.
+_NEEDS_REQUIRETLS = RelayReply(550, "5.7.30", "REQUIRETLS support required, which the next server lacks")
 _LOST_AFTER_OTHERS = RelayReply(451, "4.4.2", "The next server did not answer for this recipient")
 # Giving up must not hold anybody up, in seconds.
 _RSET_TIMEOUT = 2.0
@@ -22,17 +26,27 @@ _RSET_TIMEOUT = 2.0
 class SmtpDownstream:
     """An SMTP or LMTP server. hostname: what we say in EHLO."""
 
-    requiretls = False  # it is reached in plaintext
-
-    def __init__(self, url: DownstreamUrl, *, hostname: str, limits: PoolLimits | None = None) -> None:
+    def __init__(
+        self, url: DownstreamUrl, *, hostname: str, limits: PoolLimits | None = None, security: Security = NO_SECURITY
+    ) -> None:
         self._limits = limits or PoolLimits()
-        self._is_lmtp = url.scheme != "smtp"
-        self._pool = ConnectionPool(url, hostname, self._limits)
+        self._is_lmtp = url.is_lmtp
+        self._security = security
+        self._pool = ConnectionPool(url, hostname, self._limits, security)
+
+    @property
+    def requiretls(self) -> bool:
+        """Whether it is reached in verified TLS and, when last asked, wanted to take care of the rest of the way."""
+        return self._security.is_verified and "REQUIRETLS" in self._pool.offered
 
     def begin(self, envelope: Envelope) -> "SmtpDelivery":
         """Prepare a transaction; nothing is sent before its first recipient."""
         final_timeout = self._limits.timeout * FINAL_REPLY_FACTOR
         return SmtpDelivery(envelope, self._pool, lmtp=self._is_lmtp, final_timeout=final_timeout)
+
+    def connections(self) -> tuple[int, int]:
+        """How many are idle, and how many are busy."""
+        return self._pool.idle, self._pool.busy
 
     async def close(self) -> None:
         """Close what is pooled; connections in use close at the end of their transactions."""
@@ -52,6 +66,11 @@ class SmtpDelivery:
         self._mail_reply: RelayReply | None = None
         self._accepted = 0
 
+    @property
+    def per_recipient(self) -> bool:
+        """Whether deliver() answers for each recipient."""
+        return self._is_lmtp
+
     async def recipient(self, address: str) -> RelayReply:
         """Put one recipient to the downstream. Raises DownstreamUnavailable, and Unsendable for a dangerous address."""
         checked_address(address)
@@ -61,6 +80,8 @@ class SmtpDelivery:
         connection = self._connection = self._connection or await self._pool.take_fresh()
         if self._lacks_smtputf8(address, connection):
             return _NEEDS_SMTPUTF8
+        if self._envelope.requiretls and "REQUIRETLS" not in connection.extensions:
+            return _NEEDS_REQUIRETLS
         if self._mail_reply is not None and not self._mail_reply.is_positive:
             return self._mail_reply
         try:
@@ -81,17 +102,37 @@ class SmtpDelivery:
         if connection is None or not self._accepted:
             raise ValueError("no recipient was accepted")
         refusal = await self._refusal_of(content, connection)
+        if refusal is None and expected == 1 and "CHUNKING" in connection.extensions:
+            return [await self._deliver_chunk(connection, content)]
         if refusal is None:
             reply = await connection.command(b"DATA\r\n")
             if reply.code == 354:
                 await connection.send_content(content, expected)
                 replies = await self._final_replies(connection, expected)
-                self._connection = None
-                self._pool.give_back(connection)
+                self._end(connection)
                 return replies
             refusal = _in_step(reply, connection, but_no_success=True)
         await self.abandon()
         return [refusal] * expected
+
+    async def _deliver_chunk(self, connection: Connection, content: Content) -> RelayReply:
+        """BDAT: one round trip less than DATA.
+
+        Not with several replies to come (LMTP): nobody knows how many there are when the chunk itself is refused.
+        """
+        await connection.send_chunk(content)
+        reply = _in_step(await connection.reply(self._final_timeout), connection)
+        if reply.is_positive:
+            self._end(connection)
+        else:
+            # RFC 3030 §2: the message has failed; nobody says that the transaction is over.
+            await self.abandon()
+        return reply
+
+    def _end(self, connection: Connection) -> None:
+        """The transaction is over on both sides."""
+        self._connection = None
+        self._pool.give_back(connection)
 
     async def abandon(self) -> None:
         """Give the transaction up and the connection back. Never raises, but when it is cancelled itself."""
@@ -120,7 +161,7 @@ class SmtpDelivery:
                 return self._mail_reply
         return _in_step(await connection.command(rcpt), connection)
 
-    def _mail(self, extensions: frozenset[str]) -> bytes:
+    def _mail(self, extensions: Collection[str]) -> bytes:
         envelope = self._envelope
         command = f"MAIL FROM:<{checked_address(envelope.sender)}>"
         if envelope.size is not None and "SIZE" in extensions:
@@ -129,6 +170,8 @@ class SmtpDelivery:
             command += " BODY=8BITMIME"
         if envelope.smtputf8 and "SMTPUTF8" in extensions:
             command += " SMTPUTF8"
+        if envelope.requiretls:
+            command += " REQUIRETLS"
         return command.encode() + b"\r\n"
 
     def _lacks_smtputf8(self, address: str, connection: Connection) -> bool:

@@ -58,7 +58,7 @@ class Encoder:
         last = self._chunk()
         if self._carried:
             raise Unsendable("content that ends with a bare CR")
-        return last + (b".\r\n" if self._at_line_start else b"\r\n.\r\n")
+        return last + self._final()
 
     def _chunk(self) -> bytes:
         chunk = self._carried + b"".join(self._gathered)
@@ -67,8 +67,26 @@ class Encoder:
         chunk = chunk.removesuffix(b"\r")
         if chunk:
             at_line_start, self._at_line_start = self._at_line_start, chunk.endswith(b"\n")
-            chunk = _stuffed(chunk, at_line_start)
+            chunk = self._encoded(chunk, at_line_start)
         return chunk
+
+    def _encoded(self, chunk: bytes, at_line_start: bool) -> bytes:
+        return _stuffed(chunk, at_line_start)
+
+    def _final(self) -> bytes:
+        return b".\r\n" if self._at_line_start else b"\r\n.\r\n"
+
+
+class ChunkEncoder(Encoder):
+    """The content as it follows BDAT: just as it is. Raises Unsendable as Encoder does."""
+
+    def _encoded(self, chunk: bytes, at_line_start: bool) -> bytes:
+        if b"\0" in chunk or _BARE_LF.search(chunk) or _BARE_CR.search(chunk):
+            raise Unsendable("content with a bare CR, a bare LF or a NUL")
+        return chunk
+
+    def _final(self) -> bytes:
+        return b""
 
 
 def _stuffed(chunk: bytes, at_line_start: bool) -> bytes:

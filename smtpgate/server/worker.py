@@ -15,7 +15,7 @@ from smtpgate.dns.cache import CachingResolver
 from smtpgate.dns.stub import StubResolver
 from smtpgate.phases.context import Context
 from smtpgate.phases.engine import Engine
-from smtpgate.relay.open import open_downstream
+from smtpgate.server.downstream import configured_downstream
 from smtpgate.server.facts import Facts, Tally
 from smtpgate.server.recorder import Recorder
 from smtpgate.server.sockets import BACKLOG
@@ -74,12 +74,7 @@ class Worker:
         store = open_store(settings.store.url)
         recorder = Recorder(store, self._write_log, time.time, settings.record.keep, deletes=self._deletes)
         tally = Tally(recorder.put)
-        downstream = open_downstream(
-            settings.relay.url,
-            hostname=settings.server.hostname,
-            connect_timeout=settings.relay.connect_timeout,
-            timeout=settings.relay.timeout,
-        )
+        downstream = configured_downstream(settings)
         resolver = CachingResolver(StubResolver(settings.dns.nameservers or None, settings.dns.timeout))
         context = Context(
             dns=resolver,

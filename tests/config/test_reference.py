@@ -12,7 +12,9 @@ from smtpgate.config.settings import SECTIONS
 from smtpgate.config.toml import inline
 
 DOC = (Path(__file__).parents[2] / "docs/configuration.md").read_text()
-HEADERS = {f"[[{name}]]" if name == "listener" else f"[{name}]": options for name, options in SECTIONS.items()}
+HEADERS = {
+    f"[[{name}]]" if name in ("listener", "route") else f"[{name}]": options for name, options in SECTIONS.items()
+}
 
 
 def part(title: str) -> list[str]:

@@ -1,6 +1,7 @@
 """A downstream on loopback that does what the test tells it: answers, hangs, closes."""
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,6 +25,9 @@ USUAL = {
     "MAIL": b"250 2.1.0 Sender ok\r\n",
     "RCPT": b"250 2.1.5 Recipient ok\r\n",
     "DATA": b"354 Go ahead\r\n",
+    "BDAT": b"250 2.0.0 Queued as 1\r\n",
+    "STAR": b"220 2.0.0 Ready\r\n",
+    "AUTH": b"235 2.7.0 Welcome\r\n",
     "dot": b"250 2.0.0 Queued as 1\r\n",
     "RSET": b"250 2.0.0 Reset\r\n",
     "QUIT": b"221 2.0.0 Bye\r\n",
@@ -32,13 +36,17 @@ USUAL = {
 
 class ScriptedServer:
     """script: what differs from USUAL, by verb, "greeting" or "dot": one answer or a list, of which the last one stays.
-    read_content: False to leave the content unread.
+    read_content: False to leave the content unread; BDAT is then answered before its content came.
+    context: for TLS after STARTTLS.
 
     commands: every line received. contents: every message as it was on the wire, without the final dot.
     connections: how many there were. reached: set when a verb that hangs is reached. gone: one event a connection.
     """
 
-    def __init__(self, script: Mapping[str, Any], *, read_content: bool = True) -> None:
+    def __init__(
+        self, script: Mapping[str, Any], *, read_content: bool = True, context: ssl.SSLContext | None = None
+    ) -> None:
+        self.context = context
         self.script = {
             verb: list(answer) if isinstance(answer, list) else [answer] for verb, answer in {**USUAL, **script}.items()
         }
@@ -65,7 +73,7 @@ class ScriptedServer:
         self.readers.append(reader)
         try:
             await self._talk(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, ssl.SSLError, asyncio.IncompleteReadError):
             pass
         finally:
             gone.set()
@@ -77,9 +85,20 @@ class ScriptedServer:
         while line := await reader.readline():
             self.commands.append(line)
             verb = line[:4].decode().strip()
+            if verb == "BDAT" and self.read_content:
+                self.contents.append(await reader.readexactly(int(line.split()[1])))
             answer = await self._answer(verb, writer)
+            while answer.startswith(b"334"):
+                self.commands.append(await reader.readline())
+                answer = await self._answer(verb, writer)
             if not answer:
                 return
+            if verb == "BDAT" and not self.read_content:
+                while await reader.read(1 << 16):
+                    pass  # until the other side has had enough
+                return
+            if verb == "STAR" and answer.startswith(b"220"):
+                await writer.start_tls(self.context)
             if verb == "DATA" and answer.startswith(b"354"):
                 if not self.read_content:
                     await asyncio.Event().wait()
@@ -104,7 +123,7 @@ class ScriptedServer:
 
 @asynccontextmanager
 async def scripted(script: Mapping[str, Any] | None = None, *, scheme: str = "smtp", path: Any = None, **options: Any):
-    """A ScriptedServer that listens; its url names it."""
+    """A ScriptedServer that listens; its url names it. With smtps, its context is used from the first byte."""
     server = ScriptedServer(script or {}, **options)
     tasks: set[asyncio.Task[None]] = set()
 
@@ -119,7 +138,8 @@ async def scripted(script: Mapping[str, Any] | None = None, *, scheme: str = "sm
         listener = await asyncio.start_unix_server(accept, path, limit=1 << 24)
         server.url = f"lmtp+unix:{path}"
     else:
-        listener = await asyncio.start_server(accept, "127.0.0.1", 0, limit=1 << 24)
+        at_once = server.context if scheme == "smtps" else None
+        listener = await asyncio.start_server(accept, "127.0.0.1", 0, limit=1 << 24, ssl=at_once)
         server.url = f"{scheme}://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
     try:
         yield server

@@ -8,7 +8,10 @@ from smtpgate.content import Content
 from smtpgate.relay.downstream import DownstreamUnavailable, Envelope, RelayReply
 from smtpgate.relay.maildir import MaildirDownstream
 from smtpgate.relay.open import open_downstream
+from smtpgate.relay.pool import PoolLimits
+from smtpgate.relay.security import NO_SECURITY
 from smtpgate.relay.smtp import SmtpDownstream
+from smtpgate.relay.url import parse_url
 from smtpgate.relay.wire import Unsendable
 
 CONTENT = b"Subject: x\r\n\r\n.dots stay\r\n"
@@ -133,6 +136,7 @@ async def test_addresses_cannot_add_header_fields(maildir):
     ],
 )
 async def test_a_url_opens_its_downstream(url, kind):
-    downstream = open_downstream(url, hostname="mx.example.net", connect_timeout=5, timeout=5)
-    assert isinstance(downstream, kind)
+    downstream = open_downstream([parse_url(url)], hostname="mx.example.net", limits=PoolLimits(), security=NO_SECURITY)
+    assert [type(member.server) for member in downstream._members] == [kind]
+    assert [health.name for health in downstream.health()] == [str(parse_url(url))]
     await downstream.close()

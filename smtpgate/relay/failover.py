@@ -1,0 +1,212 @@
+"""Several servers for the same mail, tried in order; one that failed is put aside for a while.
+
+Rules it keeps:
+- A transaction changes to another server only before one has accepted a recipient of it, so that nothing is sent twice.
+- Who was put aside is skipped as long as another one is there: with a single server, or with all of them down, every
+  transaction tries, so that no mail is put off for longer than the trouble lasts.
+- When its pause is over, one transaction tries it, and the others wait for what comes of that.
+"""
+
+import logging
+import random as system_random
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from smtpgate.content import Content
+from smtpgate.relay.downstream import Delivery, DownstreamUnavailable, Envelope, RelayReply, ServerHealth, State
+from smtpgate.relay.pool import TooManyConnections
+
+log = logging.getLogger(__name__)
+
+# How long a server is put aside, in seconds: doubled with every trial that fails.
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 60.0
+
+
+class Server(Protocol):
+    """One server, of which the Downstream is made."""
+
+    @property
+    def requiretls(self) -> bool:
+        """Whether it honours an envelope's requiretls."""
+        ...
+
+    def begin(self, envelope: Envelope) -> Delivery:
+        """Prepare a transaction; nothing is sent before its first recipient."""
+        ...
+
+    def connections(self) -> tuple[int, int]:
+        """How many are idle, and how many are busy."""
+        ...
+
+    async def close(self) -> None:
+        """Close what is pooled."""
+        ...
+
+
+class FailoverDownstream:
+    """A Downstream of one server or several, the preferred ones first.
+
+    servers: with their names. clock: any that never goes back, in seconds. random: from 0 to 1, so that many processes
+    do not try again at the same moment.
+    """
+
+    def __init__(
+        self,
+        servers: Sequence[tuple[str, Server]],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = system_random.random,
+    ) -> None:
+        self._members = [Member(name, server, clock, random) for name, server in servers]
+
+    @property
+    def requiretls(self) -> bool:
+        """Whether all of them honour it."""
+        return all(member.server.requiretls for member in self._members)
+
+    def begin(self, envelope: Envelope) -> "FailoverDelivery":
+        """Prepare a transaction; nothing is sent before its first recipient."""
+        return FailoverDelivery(envelope, self._in_order)
+
+    def health(self) -> list[ServerHealth]:
+        """How each server is doing, in the order of the configuration."""
+        return [member.health() for member in self._members]
+
+    async def close(self) -> None:
+        """Close all of them."""
+        for member in self._members:
+            await member.server.close()
+
+    def _in_order(self) -> "list[Member]":
+        """Whom to try: those that are ready, and behind them the others."""
+        return sorted(self._members, key=lambda member: not member.is_ready)
+
+
+class FailoverDelivery:
+    """One transaction, with the first server that answers."""
+
+    def __init__(self, envelope: Envelope, in_order: "Callable[[], Sequence[Member]]") -> None:
+        self._envelope = envelope
+        self._in_order = in_order
+        self._member: Member | None = None
+        self._delivery: Delivery | None = None
+
+    @property
+    def per_recipient(self) -> bool:
+        """Whether deliver() answers for each recipient."""
+        return self._delivery is not None and self._delivery.per_recipient
+
+    async def recipient(self, address: str) -> RelayReply:
+        """Put one recipient to the server; the first one finds out which. Raises DownstreamUnavailable."""
+        if self._member is not None and self._delivery is not None:
+            try:
+                return await self._delivery.recipient(address)
+            except DownstreamUnavailable as trouble:
+                self._member.failed(trouble)
+                raise
+        troubles = []
+        for member in self._in_order():
+            delivery = member.server.begin(self._envelope)
+            try:
+                reply = await member.tried(delivery, address)
+            except DownstreamUnavailable as trouble:
+                troubles.append(f"{member.name}: {trouble}")
+                continue
+            self._member, self._delivery = member, delivery
+            return reply
+        raise DownstreamUnavailable("; ".join(troubles))
+
+    async def deliver(self, content: Content) -> list[RelayReply]:
+        """Hand over the message. Raises DownstreamUnavailable."""
+        if self._member is None or self._delivery is None:
+            raise ValueError("no recipient was accepted")
+        try:
+            replies = await self._delivery.deliver(content)
+        except DownstreamUnavailable as trouble:
+            self._member.failed(trouble)
+            raise
+        self._member.delivered += any(reply.is_positive for reply in replies)
+        return replies
+
+    async def abandon(self) -> None:
+        """Give the transaction up."""
+        if self._delivery is not None:
+            await self._delivery.abandon()
+
+
+class Member:
+    """One of the servers, and how it is doing."""
+
+    def __init__(self, name: str, server: Server, clock: Callable[[], float], random: Callable[[], float]) -> None:
+        self.name = name
+        self.server = server
+        self.delivered = 0
+        self._clock = clock
+        self._random = random
+        self._state: State = "up"
+        self._since = clock()
+        self._pause = 0.0
+        self._due = 0.0
+        self._last_error: str | None = None
+        self._failures = 0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the next transaction may go there first."""
+        return self._state == "up" or (self._state == "aside" and self._clock() >= self._due)
+
+    async def tried(self, delivery: Delivery, address: str) -> RelayReply:
+        """Put a transaction's first recipient. Raises DownstreamUnavailable."""
+        probing = self._state == "aside" and self.is_ready
+        if probing:
+            self._become("probing")
+        try:
+            reply = await delivery.recipient(address)
+        except DownstreamUnavailable as trouble:
+            self.failed(trouble, probing=probing)
+            raise
+        except BaseException:
+            # It was not the server's doing: the next one may try.
+            if probing:
+                self._become("aside")
+            await delivery.abandon()
+            raise
+        if self._state != "up":
+            log.warning("%s answers again", self.name)
+            self._become("up")
+            self._pause = 0.0
+        return reply
+
+    def failed(self, trouble: DownstreamUnavailable, *, probing: bool = False) -> None:
+        """Note a failure, and put it aside. Of many transactions that fail at once, one counts."""
+        self._last_error = str(trouble)
+        self._failures += 1
+        if self._state == "up" and not isinstance(trouble, TooManyConnections):
+            log.warning("%s fails: %s", self.name, trouble)
+        elif not probing:
+            return
+        self._pause = min(LONGEST_PAUSE, self._pause * 2 or FIRST_PAUSE)
+        self._due = self._clock() + self._pause * (1 - self._random() / 4)
+        self._become("aside")
+
+    def health(self) -> ServerHealth:
+        """How it is doing now."""
+        idle, busy = self.server.connections()
+        return ServerHealth(
+            self.name,
+            self._state,
+            self._clock() - self._since,
+            self._last_error,
+            idle,
+            busy,
+            self.delivered,
+            self._failures,
+        )
+
+    def _become(self, state: State) -> None:
+        # "aside" and "probing" are one time of trouble.
+        if "up" in (state, self._state):
+            self._since = self._clock()
+        self._state = state
