@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 CONFIG ?= config.toml
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCK   := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header --no-emit-index-url \
-          --no-emit-find-links --no-emit-trusted-host pyproject.toml
+          --no-emit-find-links --no-emit-trusted-host
 
 .PHONY: run test lint bench lock clean
 .DELETE_ON_ERROR:
@@ -30,8 +30,9 @@ bench: $(VENV)/test
 
 lock: $(VENV)/test
 	$(PIP) pip-tools
-	$(LOCK) --extra build -o requirements/run.txt
-	$(LOCK) --extra build --extra test -o requirements/test.txt
+	$(LOCK) requirements/build.in -o requirements/build.txt
+	$(LOCK) pyproject.toml -c requirements/build.txt -o requirements/run.txt
+	$(LOCK) pyproject.toml -c requirements/build.txt --extra test -o requirements/test.txt
 
 clean:
 	rm -rf $(VENV) var
@@ -44,12 +45,13 @@ $(BIN)/python:
 	  { rm -rf $(VENV); echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 1; }
 
 # The locks are hash-pinned: what is installed is what was tested. The package itself is built without a network.
-$(VENV)/run: requirements/run.txt pyproject.toml | $(BIN)/python
+$(VENV)/run: requirements/build.txt requirements/run.txt pyproject.toml | $(BIN)/python
 	@echo "Installing into $(VENV), once; this takes a minute ..."
-	@$(PIP) --require-hashes -r requirements/run.txt
-	@$(PIP) --no-deps --no-build-isolation --editable .
+	@$(PIP) --require-hashes -r requirements/build.txt
+	@$(PIP) --no-build-isolation --require-hashes -r requirements/run.txt
+	@$(PIP) --no-build-isolation --no-deps --editable .
 	@touch $@
 
 $(VENV)/test: requirements/test.txt $(VENV)/run
-	@$(PIP) --require-hashes -r requirements/test.txt
+	@$(PIP) --no-build-isolation --require-hashes -r requirements/test.txt
 	@touch $@
