@@ -1,7 +1,7 @@
 """The content of a message, wherever it is kept: its head in memory, its body in memory or in a spool file."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 
 from smtpgate.spool import Piece, SpoolFile
 
@@ -15,33 +15,27 @@ _READ = 128 * 1024
 Body = memoryview | SpoolFile
 
 
-def _nothing() -> None:
-    """Content that nobody accounts for."""
-
-
 class Content:
     """What stands between DATA and the final dot, dots un-stuffed.
 
     head: the header section and the empty line behind it, always in memory. body: everything behind.
     Iterating gives the pieces of both in order, and blocks if the body is in a file: in a thread only. `async for`
     gives the same without blocking, and without waiting if all is in memory.
-    on_close: called by the first close().
     """
 
-    __slots__ = ("_on_close", "body", "head")
+    __slots__ = ("body", "head")
 
-    def __init__(self, head: bytes, body: Body, on_close: Callable[[], None] = _nothing) -> None:
+    def __init__(self, head: bytes, body: Body) -> None:
         self.head = head
         self.body = body
-        self._on_close = on_close
 
     @classmethod
-    def of(cls, data: bytes | bytearray, on_close: Callable[[], None] = _nothing) -> "Content":
+    def of(cls, data: bytes | bytearray) -> "Content":
         """Content that is in memory. The data must not be changed any more."""
         end = head_length(data)
         if end is None:
             end = len(data)
-        return cls(bytes(data[:end]), memoryview(data)[end:], on_close)
+        return cls(bytes(data[:end]), memoryview(data)[end:])
 
     @property
     def size(self) -> int:
@@ -53,20 +47,17 @@ class Content:
         return Content(head, self.body)
 
     def close(self) -> None:
-        """It is no longer needed by whoever received it. Who still reads it may go on."""
-        on_close, self._on_close = self._on_close, _nothing
-        on_close()
+        """Let go of the body. Whoever is reading it may go on; what was made by with_head() has it still."""
+        self.body = memoryview(b"")
 
     def __iter__(self) -> Iterator[Piece]:
+        body = self.body
         yield self.head
-        for start in self._starts():
-            yield self.body[start : start + _READ]
+        for start in range(0, len(body), _READ):
+            yield body[start : start + _READ]
 
     def __aiter__(self) -> AsyncIterator[Piece]:
         return _Pieces(self)
-
-    def _starts(self) -> range:
-        return range(0, len(self.body), _READ)
 
 
 class _Pieces:

@@ -144,6 +144,13 @@ def boolean(value: Any) -> bool:
     return value
 
 
+def directory(value: Any) -> str:
+    """A path to a directory, there or not."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError('a path to a directory, such as "var/spool"')
+    return value
+
+
 def text(value: Any) -> str:
     """Any text, such as a path."""
     if not isinstance(value, str):

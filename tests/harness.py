@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from smtpgate.smtp.dialog import Dialog
 from smtpgate.smtp.limits import DialogLimits
 from smtpgate.smtp.services import Services
 from smtpgate.smtp.tls import TlsMode
+from smtpgate.spool import Spool
 from tests.certificates import NAME
 from tests.fake_store import FakeGreylist
 from tests.fakes import Clock, FakeDns, FakeDownstream
@@ -153,6 +155,7 @@ async def serving(
     limits: DialogLimits | None = None,
     lines: LinePolicy | None = None,
     engine_limits: Limits | None = None,
+    spool: Spool | None = None,
     tls: TlsMode = "none",
     server_tls: ServerTls | None = None,
 ) -> AsyncIterator[Gate]:
@@ -177,6 +180,7 @@ async def serving(
         downstream,
         records.append,
         clock,
+        spool or Spool(tempfile.gettempdir()),
         limits or DialogLimits(),
         lines or LinePolicy(),
         monotonic=clock,

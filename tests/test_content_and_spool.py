@@ -14,6 +14,7 @@ from smtpgate import content as content_module
 from smtpgate.content import LARGEST_HEADER, MOST_HEAD, Content, head_length
 from smtpgate.mailauth.message import Message
 from smtpgate.spool import Spool, SpoolFile
+from tests.spooling import open_files
 
 LINES = st.lists(st.sampled_from([b"", b"x", b"A: b", b" folded", b"\r", b"\n"]), max_size=8).map(b"\r\n".join)
 
@@ -23,17 +24,6 @@ def spool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spool]:
     spool = Spool(str(tmp_path_factory.mktemp("var") / "spool"))
     yield spool
     spool.close()
-
-
-def open_files(directory: Path) -> list[str]:
-    """The files of this process that lie, or lay, in the directory."""
-    found = []
-    for descriptor in os.listdir("/proc/self/fd"):
-        try:
-            found.append(os.readlink(f"/proc/self/fd/{descriptor}"))
-        except FileNotFoundError:
-            pass  # that was listdir's own
-    return [name for name in found if name.startswith(str(directory))]
 
 
 def spooled(spool: Spool, data: bytes) -> Content:
@@ -89,17 +79,6 @@ def test_a_header_that_is_too_large_is_told_from_its_beginning(longer: int) -> N
 def test_the_head_ends_at_the_same_place_however_much_is_there(data: bytes, cut: int) -> None:
     so_far = head_length(data[:cut])
     assert so_far is None or so_far == head_length(data)
-
-
-def test_it_is_closed_once() -> None:
-    closed: list[str] = []
-    content = Content.of(b"x", lambda: closed.append("closed"))
-    other_head = content.with_head(b"y")
-    other_head.close()
-    assert closed == []
-    content.close()
-    content.close()
-    assert closed == ["closed"]
 
 
 def test_files_have_no_names_and_go_with_their_last_reference(tmp_path: Path) -> None:

@@ -172,10 +172,10 @@ def _check_tls(document: Document, tls: TlsSettings) -> None:
 
 
 def _check_limits(document: Document, limits: LimitSettings) -> None:
-    if limits.message_size > limits.message_memory:
+    if limits.memory_per_message > limits.message_memory:
         options = document.table("limits")
-        key = "message_memory" if "message_memory" in options else "message_size"
-        document.error(("limits", key), "message_memory holds no message of message_size", "message_size or more")
+        key = "message_memory" if "message_memory" in options else "memory_per_message"
+        document.error(("limits", key), "memory_per_message is more than all of message_memory", "less")
 
 
 def _warnings(document: Document, server: ServerSettings) -> Iterator[ConfigError]:

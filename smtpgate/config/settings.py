@@ -19,6 +19,7 @@ from smtpgate.values import (
     boolean,
     choice,
     count,
+    directory,
     domain,
     duration,
     endpoint,
@@ -44,6 +45,7 @@ class ServerSettings:
     hostname: str = option(server_name, "", 'name in the banner and in header fields; "" is the system\'s name')
     mynetworks: tuple[Network, ...] = option(list_of(network), [], "clients in these networks may send anywhere")
     relay_domains: frozenset[str] = option(list_of(domain, frozenset), [], "domains that mail is accepted for")
+    spool: str = option(directory, "var/spool", "directory for what is too large to be kept in memory")
     delay_reject: bool = option(
         boolean, True, "answer the client, helo and mail lists at RCPT, so that the record is whole"
     )
@@ -90,7 +92,8 @@ class LimitSettings:
     """What one client, and all together, may take. Sizes in bytes, times in seconds."""
 
     message_size: int = option(above_zero(size), "25MiB", "largest message")
-    message_memory: int = option(above_zero(size), "512MiB", "for all messages being received at one time")
+    message_memory: int = option(above_zero(size), "128MiB", "for all messages being received at one time")
+    memory_per_message: int = option(above_zero(size), "2MiB", "of that, for one message; larger ones go to `spool`")
     recipients: int = option(count, 1000, "most recipients of one message")
     sessions: int = option(count, 1000, "most sessions at one time")
     command_timeout: float = option(above_zero(duration), "5m", "how long a silent client is waited for")

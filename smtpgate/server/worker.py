@@ -24,6 +24,7 @@ from smtpgate.smtp.content import LinePolicy
 from smtpgate.smtp.dialog import Dialog
 from smtpgate.smtp.limits import DialogLimits
 from smtpgate.smtp.services import Services
+from smtpgate.spool import Spool
 from smtpgate.store.sqlite import open_store
 from smtpgate.values import Endpoint
 
@@ -84,12 +85,14 @@ class Worker:
             mynetworks=settings.server.mynetworks,
             relay_domains=settings.server.relay_domains,
         )
+        spool = Spool(settings.server.spool)
         services = Services(
             hostname=settings.server.hostname,
             engine=Engine(settings.phases, context, delay_reject=settings.server.delay_reject),
             downstream=downstream,
             record=tally.put,
             clock=time.time,
+            spool=spool,
             limits=DialogLimits(**dataclasses.asdict(settings.limits)),
             lines=LinePolicy(settings.server.bare_newline, settings.server.long_lines),
             mynetworks=settings.server.mynetworks,
@@ -97,6 +100,7 @@ class Worker:
         tls = ServerTls(settings.tls) if settings.has_tls else None
         watching = asyncio.create_task(tls.watch()) if tls else None
         services.tls_context = tls.context if tls else None
+        await asyncio.to_thread(_prepare, spool)
         await recorder.start()
         try:
             await self._listen(services)
@@ -111,6 +115,7 @@ class Worker:
             await recorder.close(STOP_WITHIN)
             await downstream.close()
             await store.close()
+            await asyncio.to_thread(spool.close)
 
     def stop(self) -> None:
         """Stop serving: no new sessions, those between transactions are told at once, the others may finish."""
@@ -174,3 +179,11 @@ class Worker:
             pass
         finally:
             told.cancel()
+
+
+def _prepare(spool: Spool) -> None:
+    try:
+        spool.prepare()
+    except OSError as error:
+        # It may come back; until then, only large messages are put off.
+        log.warning("starting without the spool: %s", error)

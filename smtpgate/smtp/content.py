@@ -5,10 +5,10 @@ Its pieces may be cut anywhere, between CR and LF too.
 
 import re
 from dataclasses import dataclass
-from io import BytesIO
 
+from smtpgate.content import Content
 from smtpgate.phases.reply import Reply
-from smtpgate.smtp.limits import MessageMemory
+from smtpgate.smtp.storage import Storage
 
 TOO_LARGE = Reply(552, "3.4", "Message size exceeds the fixed limit")
 NO_ROOM = Reply(452, "3.1", "Insufficient system storage, please try again later")
@@ -30,20 +30,20 @@ class LinePolicy:
     long_lines: str = "pass"
 
 
-class Content:
-    """The content so far. size: octets as they will be passed on, kept or not. largest: the size that is kept.
+class Incoming:
+    """The content so far: add() what comes, flush() whenever it is_behind, then finish().
+
+    size: octets as they will be passed on, kept or not. largest: the size that is kept.
 
     Once it is refused, nothing of it is kept any more; its octets are still counted.
     """
 
-    def __init__(self, largest: int, memory: MessageMemory, lines: LinePolicy) -> None:
+    def __init__(self, largest: int, storage: Storage, lines: LinePolicy) -> None:
         self.size = 0
         self._largest = largest
-        self._memory = memory
+        self._storage = storage
         self._lines = lines
         self._refusal: Reply | None = None
-        self._kept = BytesIO()
-        self._held = 0
         self._cr = False  # a CR that waits for its LF
         self._line = 0  # octets of the last line so far
 
@@ -59,23 +59,35 @@ class Content:
         self._cr = piece.endswith(b"\r")
         self._keep(self._checked(piece[:-1] if self._cr else piece))
 
-    def end(self) -> None:
-        """There is no more. RFC 3030 lets BDAT end inside a line: that line is completed, as Postfix does."""
+    @property
+    def is_behind(self) -> bool:
+        """Whether flush() must be awaited before more is read from the client."""
+        return self._storage.is_behind
+
+    async def flush(self) -> None:
+        """Wait for the disk."""
+        await self._storage.flush()
+        if self._storage.has_failed:
+            self._refuse(NO_ROOM)
+
+    async def finish(self) -> Content | None:
+        """There is no more: all of it, there until close(); None if it is refused.
+
+        RFC 3030 lets BDAT end inside a line: that line is completed, as Postfix does.
+        """
         if self._cr:
             self._cr = False
             self._keep(self._checked(b"\r"))
         if self._line:
             self._keep(self._checked(b"\r\n"))
-
-    def take(self) -> bytes:
-        """All of it. It stays counted as held until close()."""
-        return self._kept.getvalue()
+        content = await self._storage.finish()
+        if content is None:
+            self._refuse(NO_ROOM)
+        return None if self.refusal else content
 
     def close(self) -> None:
-        """Forget it; the memory is free for others."""
-        self._kept = BytesIO()
-        self._memory.held -= self._held
-        self._held = 0
+        """Nobody needs it any more, nor the content that finish() gave."""
+        self._storage.close()
 
     def _checked(self, piece: bytes) -> bytes:
         """The piece with its line ends as they may leave; no CRLF is cut in two."""
@@ -100,14 +112,12 @@ class Content:
 
     def _keep(self, piece: bytes) -> None:
         self.size += len(piece)
-        if self._memory.held + len(piece) > self._memory.limit:
+        if self.refusal is None:
+            self._storage.append(piece)
+        if self._storage.has_failed:
             self._refuse(NO_ROOM)
         if self.refusal is not None:
             self.close()
-            return
-        self._kept.write(piece)
-        self._held += len(piece)
-        self._memory.held += len(piece)
 
     def _refuse(self, reply: Reply) -> None:
         self._refusal = self._refusal or reply

@@ -105,7 +105,7 @@ class Dialog(Connection):
         tx = self.reception.tx
         if tx is None:
             raise CommandError(NEED_MAIL)
-        if self.reception.content is not None:
+        if self.reception.incoming is not None:
             raise CommandError(IN_CHUNKS)
         recipient, rest = _path(argument, "TO:", Reply(501, "1.3", "Syntax: RCPT TO:<address>"))
         refuse_rcpt_parameters(rest)
@@ -126,7 +126,7 @@ class Dialog(Connection):
 
     async def smtp_DATA(self, argument: str) -> None:
         """RFC 5321 §4.1.1.4."""
-        if self.reception.content is not None:  # RFC 3030 §2: not after BDAT
+        if self.reception.incoming is not None:  # RFC 3030 §2: not after BDAT
             raise CommandError(IN_CHUNKS)
         if self.reception.tx is None:
             raise CommandError(NEED_MAIL)
@@ -141,10 +141,12 @@ class Dialog(Connection):
             return
         self.answer_raw(_START_INPUT)
         await self.flush()
-        content = self.reception.begin_content()
-        decoder = DataDecoder(content.add)
+        incoming = self.reception.begin_content()
+        decoder = DataDecoder(incoming.add)
         while not decoder.done:
             decoder.feed(await self.data())
+            if incoming.is_behind:
+                await incoming.flush()
         self.intake.take_back(decoder.rest)
         await self._end_message()
 
@@ -153,17 +155,19 @@ class Dialog(Connection):
         if self.reception.tx is None:
             raise CommandError(NEED_MAIL)
         size, is_last = parse_chunk(argument)
-        content = self.reception.content
-        if content is None:
+        incoming = self.reception.incoming
+        if incoming is None:
             refusal = self._no_recipients() or await self.reception.data()
             if refusal is not None:
                 self.answer("BDAT", refusal)
                 self.reception.end_transaction()
                 return
-            content = self.reception.begin_content()
+            incoming = self.reception.begin_content()
         while self.chunk_left:
-            content.add(await self.chunk())
-        if is_last or content.refusal is not None:
+            incoming.add(await self.chunk())
+            if incoming.is_behind:
+                await incoming.flush()
+        if is_last or incoming.refusal is not None:
             await self._end_message()
         else:
             self.answer("BDAT", Reply(250, "0.0", f"Ok: {size} octets"))

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 class DialogLimits:
     """Section [limits] of the configuration, name by name. Sizes in octets, times in seconds, rates a minute.
 
-    sessions: of one process. client_…: of one network, in all processes of the host; 0 is no limit.
+    sessions, message_memory: of one process. client_…: of one network, in all processes of the host; 0 is no limit.
     """
 
     message_size: int = 25 * 2**20
-    message_memory: int = 512 * 2**20
+    message_memory: int = 128 * 2**20
+    memory_per_message: int = 2 * 2**20
     recipients: int = 1000
     sessions: int = 1000
     command_timeout: float = 300.0
@@ -31,9 +32,22 @@ class DialogLimits:
     ipv6_prefix: int = 64
 
 
+# The share of what is left that one message may have, so that a few do not use it all up.
+_SHARE = 16
+
+
 @dataclass(slots=True)
 class MessageMemory:
-    """What all messages being received at one time hold, and may hold. In octets."""
+    """What all messages being received at one time have in memory, and may have. In octets.
+
+    per_message: the most that one of them may have; what is more goes to a file.
+    """
 
     limit: int
+    per_message: int
     held: int = 0
+
+    @property
+    def allowance(self) -> int:
+        """What one message may have now."""
+        return min(self.per_message, (self.limit - self.held) // _SHARE)

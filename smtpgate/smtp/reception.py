@@ -17,9 +17,10 @@ from smtpgate.phases.reply import Reply
 from smtpgate.record import Record, RelayEntry, ReplyEntry
 from smtpgate.relay.downstream import Delivery, DownstreamUnavailable, Envelope
 from smtpgate.smtp.command import MailParameters
-from smtpgate.smtp.content import Content
+from smtpgate.smtp.content import Incoming
 from smtpgate.smtp.outcome import combine, passed_on
 from smtpgate.smtp.services import Services
+from smtpgate.smtp.storage import Storage
 from smtpgate.smtp.trace import MOST_HOPS, received_field
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class Reception:
     def __init__(self, session: Session, services: Services) -> None:
         self.session = session
         self.tx: Transaction | None = None
-        self.content: Content | None = None
+        self.incoming: Incoming | None = None
         self._services = services
         self._engine = services.engine
         self._outside = self._record = self._new_record()
@@ -123,20 +124,21 @@ class Reception:
         view = self.tx.about(recipients[0]) if len(recipients) == 1 else self.tx
         return await self._decide(Phase.DATA, view)
 
-    def begin_content(self) -> Content:
+    def begin_content(self) -> Incoming:
         """What the message is put into. It is forgotten with the transaction."""
         services = self._services
-        self.content = Content(services.limits.message_size, services.memory, services.lines)
-        return self.content
+        storage = Storage(services.memory, services.spool)
+        self.incoming = Incoming(services.limits.message_size, storage, services.lines)
+        return self.incoming
 
     async def message(self) -> Reply:
         """END_OF_DATA for the content, then the hand-over; the reply is noted."""
-        tx, delivery, content = self.tx, self._delivery, self.content
-        assert tx is not None and delivery is not None and content is not None
-        content.end()
-        self._record.size = content.size
-        message = Message(content.take())
-        refusal = content.refusal or _unacceptable(message)
+        tx, delivery, incoming = self.tx, self._delivery, self.incoming
+        assert tx is not None and delivery is not None and incoming is not None
+        content = await incoming.finish()
+        self._record.size = incoming.size
+        message = Message(content or b"")
+        refusal = incoming.refusal or _unacceptable(message)
         if refusal is not None:
             self._refused(refusal, "smtpgate")
         else:
@@ -145,8 +147,8 @@ class Reception:
             self.note(END_OF_DATA, refusal)
             return refusal
         # From here on the client's disappearance must not cancel anything: the hand-over ends the transaction.
-        self.tx, self._delivery, self.content = None, None, None
-        work = self._hand_over(delivery, message, content, tx, self._record)
+        self.tx, self._delivery, self.incoming = None, None, None
+        work = self._hand_over(delivery, message, incoming, tx, self._record)
         return await asyncio.shield(self._services.run(work))
 
     def gives_up(self, reply: Reply) -> None:
@@ -158,11 +160,9 @@ class Reception:
         """Whatever came of it, the transaction is over: answered, reset, or the client is gone."""
         if self._delivery is not None:
             self._services.run(self._delivery.abandon())
-        if self.content is not None:
-            self.content.close()
         if self.tx is not None:
-            self._finish(self.tx, self._record)
-        self.tx, self._delivery, self.content, self._record = None, None, None, self._outside
+            self._finish(self.tx, self._record, self.incoming)
+        self.tx, self._delivery, self.incoming, self._record = None, None, None, self._outside
 
     def close(self) -> None:
         """The session is over, however it ended."""
@@ -192,7 +192,7 @@ class Reception:
         return passed_on(answer)
 
     async def _hand_over(
-        self, delivery: Delivery, message: Message, content: Content, tx: Transaction, record: Record
+        self, delivery: Delivery, message: Message, incoming: Incoming, tx: Transaction, record: Record
     ) -> Reply:
         """Give the message to the downstream; its answer is the client's, and ends the record."""
         started = time.perf_counter()
@@ -209,12 +209,10 @@ class Reception:
             for answer in answers:
                 self._relayed(record, END_OF_DATA, str(answer), started)
             reply = combine(answers)
-        finally:
-            content.close()
         record.outcome = _outcome(reply)
         record.decided_by = None if reply.is_positive else "downstream"
         record.add(record.replies, ReplyEntry(END_OF_DATA, reply.line()))
-        self._finish(tx, record)
+        self._finish(tx, record, incoming)
         return reply
 
     def _trace(self, tx: Transaction, record: Record) -> bytes:
@@ -255,9 +253,17 @@ class Reception:
         self._record.outcome = _outcome(reply)
         self._record.decided_by = by
 
-    def _finish(self, tx: Transaction, record: Record) -> None:
+    def _finish(self, tx: Transaction, record: Record, incoming: Incoming | None = None) -> None:
         record.ms = round((self._services.clock() - record.at) * 1000, 3)
-        self._engine.settle(tx, record, self._services.record)
+        if incoming is None:
+            self._engine.settle(tx, record, self._services.record)
+            return
+
+        def settled(record: Record) -> None:
+            incoming.close()  # not before: rules in shadow mode may still be reading
+            self._services.record(record)
+
+        self._engine.settle(tx, record, settled)
 
 
 def _outcome(reply: Reply) -> str:

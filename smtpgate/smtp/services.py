@@ -16,6 +16,7 @@ from smtpgate.smtp.clients import ClientLimits
 from smtpgate.smtp.content import LinePolicy
 from smtpgate.smtp.limits import DialogLimits, MessageMemory
 from smtpgate.smtp.room import Room
+from smtpgate.spool import Spool
 from smtpgate.values import Network
 
 
@@ -26,7 +27,8 @@ class Services:
     connections: the open ones; closing: the server is about to stop, no new transaction begins.
     record: takes finished records; never blocks. clock: wall time in seconds since 1970. monotonic: seconds, never set
     back. mynetworks: clients that the limits of client networks do not hold for. counts: this worker's column of what
-    all workers count. tls_context: the context that new handshakes use; None if no listener speaks TLS.
+    all workers count. spool: for large messages. tls_context: the context that new handshakes use; None if no listener
+    speaks TLS.
     """
 
     hostname: str
@@ -34,6 +36,7 @@ class Services:
     downstream: Downstream
     record: Callable[[Record], None]
     clock: Callable[[], float]
+    spool: Spool
     limits: DialogLimits = field(default_factory=DialogLimits)
     lines: LinePolicy = field(default_factory=LinePolicy)
     tls_context: Callable[[], ssl.SSLContext] | None = None
@@ -52,7 +55,7 @@ class Services:
         self.room = Room(self.limits, self.connections, self.monotonic)
         counts = self.counts or ClientTable(1).column(0, self.monotonic)
         self.clients = ClientLimits(self.limits, self.mynetworks, counts)
-        self.memory = MessageMemory(self.limits.message_memory)
+        self.memory = MessageMemory(self.limits.message_memory, self.limits.memory_per_message)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run something that must not end with the session that asked for it."""

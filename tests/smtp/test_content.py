@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from smtpgate.phases.reply import Reply
 from smtpgate.smtp.content import BARE_LINE_END, LONG_LINE, NO_ROOM, TOO_LARGE
-from smtpgate.smtp.limits import MessageMemory
-from tests.smtp.contents import new_content
+from tests.smtp.contents import new_content, new_memory, taken
 
 PIECES = st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"a", b".", b"\0", b"", b"xyz"]), max_size=30)
 
@@ -37,11 +36,9 @@ def test_line_ends(came: bytes, goes: bytes, is_bare: bool, size: int) -> None:
     for at in range(0, len(came), size):
         strict.add(came[at : at + size])
         lenient.add(came[at : at + size])
-    strict.end()
-    lenient.end()
+    assert taken(strict) == (b"" if is_bare else goes)
     assert strict.refusal == (BARE_LINE_END if is_bare else None)
-    assert strict.take() == (b"" if is_bare else goes)
-    assert (lenient.refusal, lenient.take(), lenient.size) == (None, goes, len(goes))
+    assert (taken(lenient), lenient.refusal, lenient.size) == (goes, None, len(goes))
 
 
 @pytest.mark.parametrize("bare_newline", ["reject", "normalize"])
@@ -49,9 +46,8 @@ def test_line_ends(came: bytes, goes: bytes, is_bare: bool, size: int) -> None:
 def test_nul_is_always_refused(came: bytes, bare_newline: str) -> None:
     content = new_content(bare_newline=bare_newline)
     content.add(came)
-    content.end()
+    assert taken(content) == b""
     assert content.refusal == BARE_LINE_END
-    assert content.take() == b""
 
 
 @given(PIECES)
@@ -62,10 +58,8 @@ def test_what_leaves_is_strict_wherever_it_was_cut(pieces: list[bytes]) -> None:
         for piece in pieces:
             cut.add(piece)
         whole.add(joined)
-        cut.end()
-        whole.end()
-        assert (cut.take(), cut.size, cut.refusal) == (whole.take(), whole.size, whole.refusal)
-        left = whole.take()
+        left = taken(whole)
+        assert (taken(cut), cut.size, cut.refusal) == (left, whole.size, whole.refusal)
         assert not set(left.replace(b"\r\n", b"")) & set(b"\r\n\0")
         assert left == b"" or left.endswith(b"\r\n")
         stray = joined.replace(b"\r\n", b"")
@@ -93,24 +87,24 @@ def test_long_lines(came: bytes, is_long: bool, size: int) -> None:
     for at in range(0, len(came), size):
         strict.add(came[at : at + size])
         usual.add(came[at : at + size])
-    strict.end()
-    usual.end()
+    assert taken(strict).startswith(b"" if is_long else came)
     assert strict.refusal == (LONG_LINE if is_long else None)
+    assert taken(usual).startswith(came)
     assert usual.refusal is None
-    assert usual.take().startswith(came)
 
 
 def test_what_is_refused_is_not_held() -> None:
-    memory = MessageMemory(100)
+    memory = new_memory(100)
     content, other = new_content(memory=memory), new_content(memory=memory)
     content.add(b"x" * 60)
     assert memory.held == 60
     other.add(b"y" * 60)
-    assert (other.refusal, other.take(), memory.held) == (NO_ROOM, b"", 60)
+    assert (other.refusal, memory.held) == (NO_ROOM, 60)
     content.add(b"\n")
-    assert (content.refusal, content.take(), memory.held) == (BARE_LINE_END, b"", 0)
+    assert (content.refusal, memory.held) == (BARE_LINE_END, 0)
     other.add(b"more\r\n")
     assert (other.refusal, other.size, memory.held) == (NO_ROOM, 66, 0)
+    assert taken(content) == taken(other) == b""
 
 
 REFUSALS = [
@@ -124,15 +118,15 @@ REFUSALS = [
 @pytest.mark.parametrize(("pieces", "refusal"), REFUSALS)
 def test_the_refusal_that_is_given(pieces: list[bytes], refusal: Reply) -> None:
     """Too large is too large, whatever else; otherwise the first reason."""
-    content = new_content(memory=MessageMemory(50), largest=100)
+    content = new_content(memory=new_memory(50), largest=100)
     for piece in pieces:
         content.add(piece)
-    content.end()
+    assert taken(content) == b""
     assert content.refusal == refusal
 
 
 def test_closing_frees_its_memory_once() -> None:
-    memory = MessageMemory(100)
+    memory = new_memory(100)
     content = new_content(memory=memory)
     content.add(b"kept\r\n")
     content.close()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from smtpgate.smtp.content import BARE_LINE_END, TOO_LARGE
 from smtpgate.smtp.data import DataDecoder
-from tests.smtp.contents import new_content
+from tests.smtp.contents import new_content, taken
 
 # Pieces that make line ends, dots and their neighbours frequent.
 PIECES = st.sampled_from([b"\r\n", b".", b"..", b"\r\n.", b"a", b"xyz", b"\r", b"\n", b"\0", b"\r\n..\r\n", b" "])
@@ -33,8 +33,7 @@ class Fed:
             at, turn = at + size, turn + 1
         self.done = decoder.done
         self.rest = decoder.rest + wire[at:]
-        content.end()
-        self.content, self.size, self.refusal = content.take(), content.size, content.refusal
+        self.content, self.size, self.refusal = taken(content), content.size, content.refusal
 
 
 @given(CONTENT, st.lists(st.integers(1, 7), min_size=1, max_size=20))
