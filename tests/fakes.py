@@ -8,7 +8,7 @@ from typing import Any
 
 from smtpgate.content import Content
 from smtpgate.dns.resolver import Answer, Mx, RecordType, Status
-from smtpgate.relay.downstream import Envelope, RelayReply, ServerHealth
+from smtpgate.relay.downstream import NO_PARAMETERS, Envelope, RcptParameters, RelayReply, ServerHealth
 
 Table = Mapping[str, Iterable[str | bytes]]
 
@@ -85,11 +85,12 @@ class FakeDns:
 
 @dataclass(frozen=True)
 class Delivered:
-    """A message that FakeDownstream took."""
+    """A message that FakeDownstream took. parameters: those of each recipient."""
 
     envelope: Envelope
     recipients: tuple[str, ...]
     content: bytes
+    parameters: tuple[RcptParameters, ...] = ()
 
 
 class FakeDownstream:
@@ -99,6 +100,7 @@ class FakeDownstream:
     deliver: the answers to every message, one or (as with LMTP) several, or an exception to raise; default 250 2.0.0.
     gate: deliver() waits until the test sets it; delivering is set when it is reached.
     per_recipient: it answers as LMTP does, for each accepted recipient.
+    extensions: what it offers, None if that is not known.
     messages: what was taken. offered: every recipient that was put, in order. abandoned, closed: how often.
     """
 
@@ -108,9 +110,11 @@ class FakeDownstream:
         recipient: Mapping[str, RelayReply | Exception] | None = None,
         deliver: Sequence[RelayReply | Exception] | Exception | None = None,
         gate: asyncio.Event | None = None,
+        extensions: Collection[str] | None = None,
         requiretls: bool = False,
         per_recipient: bool = False,
     ) -> None:
+        self.extensions = None if extensions is None else frozenset(extensions)
         self.requiretls = requiretls
         self.per_recipient = per_recipient
         self.recipient = dict(recipient or {})
@@ -121,6 +125,9 @@ class FakeDownstream:
         self.offered: list[str] = []
         self.abandoned = 0
         self.closed = 0
+
+    async def learn_extensions(self) -> None:
+        pass
 
     def begin(self, envelope: Envelope) -> "FakeDelivery":
         return FakeDelivery(self, envelope)
@@ -139,18 +146,20 @@ class FakeDelivery:
         self._downstream = downstream
         self._envelope = envelope
         self._accepted: list[str] = []
+        self._parameters: list[RcptParameters] = []
         self._over = False
 
     @property
     def per_recipient(self) -> bool:
         return self._downstream.per_recipient
 
-    async def recipient(self, address: str) -> RelayReply:
+    async def recipient(self, address: str, parameters: RcptParameters = NO_PARAMETERS) -> RelayReply:
         assert not self._over
         self._downstream.offered.append(address)
         reply = _raised(self._downstream.recipient.get(address, RelayReply(250, "2.1.5", "Ok")))
         if reply.is_positive:
             self._accepted.append(address)
+            self._parameters.append(parameters)
         return reply
 
     async def deliver(self, content: Content) -> list[RelayReply]:
@@ -162,7 +171,7 @@ class FakeDelivery:
             await self._downstream.gate.wait()
         replies = [_raised(answer) for answer in self._downstream.deliver]
         if any(reply.is_positive for reply in replies):
-            message = Delivered(self._envelope, tuple(self._accepted), b"".join(content))
+            message = Delivered(self._envelope, tuple(self._accepted), b"".join(content), tuple(self._parameters))
             self._downstream.messages.append(message)
         return replies
 

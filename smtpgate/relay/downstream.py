@@ -1,7 +1,8 @@
 """The downstream as the dialog sees it: a transaction that mirrors the client's, command by command."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from smtpgate.content import Content
 
@@ -31,6 +32,7 @@ class RelayReply:
 class Envelope:
     """What MAIL says. sender: "" for the null sender. eight_bit: the client declared BODY=8BITMIME.
 
+    ret, envid: as RFC 3461 §4 has them, for a downstream that offers DSN.
     requiretls: the message may travel in verified TLS only (RFC 8689).
     """
 
@@ -38,7 +40,19 @@ class Envelope:
     smtputf8: bool = False
     eight_bit: bool = False
     size: int | None = None
+    ret: str | None = None
+    envid: str | None = None
     requiretls: bool = False
+
+
+class RcptParameters(NamedTuple):
+    """What RCPT says besides the recipient: as RFC 3461 §4 has it, for a downstream that offers DSN."""
+
+    notify: str | None = None
+    orcpt: str | None = None
+
+
+NO_PARAMETERS = RcptParameters()
 
 
 class DownstreamUnavailable(Exception):
@@ -75,11 +89,11 @@ class Delivery(Protocol):
         """Whether deliver() answers for each accepted recipient (LMTP); known once one was accepted."""
         ...
 
-    async def recipient(self, address: str) -> RelayReply:
+    async def recipient(self, address: str, parameters: RcptParameters = NO_PARAMETERS) -> RelayReply:
         """Put one recipient to the downstream; the first call connects and sends MAIL.
 
-        A refused MAIL is the answer to every recipient. Raises DownstreamUnavailable, and ValueError for an address
-        that must never be sent (line ends, unquoted blanks or angle brackets).
+        A refused MAIL is the answer to every recipient. Raises DownstreamUnavailable, and ValueError for an address or
+        a value that must never be sent (line ends, unquoted blanks or angle brackets).
         """
         ...
 
@@ -101,6 +115,15 @@ class Downstream(Protocol):
     """Where accepted mail goes."""
 
     @property
+    def extensions(self) -> frozenset[str] | None:
+        """What its servers offered last, all that were reached, keywords in upper case; None until one was."""
+        ...
+
+    async def learn_extensions(self) -> None:
+        """Find out what it offers, if it can be reached. Never raises."""
+        ...
+
+    @property
     def requiretls(self) -> bool:
         """Whether an envelope's requiretls is honoured (RFC 8689 §4.2): if not, none with it is begun."""
         ...
@@ -116,3 +139,9 @@ class Downstream(Protocol):
     async def close(self) -> None:
         """Close what is pooled."""
         ...
+
+
+def common_offer(offers: Iterable[frozenset[str] | None]) -> frozenset[str] | None:
+    """What all servers offer of which it is known; None if it is known of none."""
+    known = [offer for offer in offers if offer is not None]
+    return frozenset.intersection(*known) if known else None

@@ -7,6 +7,7 @@ Rules it keeps:
 - When its pause is over, one transaction tries it, and the others wait for what comes of that.
 """
 
+import asyncio
 import logging
 import random as system_random
 import time
@@ -14,7 +15,17 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from smtpgate.content import Content
-from smtpgate.relay.downstream import Delivery, DownstreamUnavailable, Envelope, RelayReply, ServerHealth, State
+from smtpgate.relay.downstream import (
+    NO_PARAMETERS,
+    Delivery,
+    DownstreamUnavailable,
+    Envelope,
+    RcptParameters,
+    RelayReply,
+    ServerHealth,
+    State,
+    common_offer,
+)
 from smtpgate.relay.pool import TooManyConnections
 
 log = logging.getLogger(__name__)
@@ -30,6 +41,15 @@ class Server(Protocol):
     @property
     def requiretls(self) -> bool:
         """Whether it honours an envelope's requiretls."""
+        ...
+
+    @property
+    def extensions(self) -> frozenset[str] | None:
+        """What it offered last, None until it was reached."""
+        ...
+
+    async def learn_extensions(self) -> None:
+        """Find out what it offers, if it can be reached. Never raises."""
         ...
 
     def begin(self, envelope: Envelope) -> Delivery:
@@ -66,6 +86,15 @@ class FailoverDownstream:
         """Whether all of them honour it."""
         return all(member.server.requiretls for member in self._members)
 
+    @property
+    def extensions(self) -> frozenset[str] | None:
+        """What all of them offer that were reached."""
+        return common_offer(member.server.extensions for member in self._members)
+
+    async def learn_extensions(self) -> None:
+        """Ask each of them."""
+        await asyncio.gather(*(member.server.learn_extensions() for member in self._members))
+
     def begin(self, envelope: Envelope) -> "FailoverDelivery":
         """Prepare a transaction; nothing is sent before its first recipient."""
         return FailoverDelivery(envelope, self._in_order)
@@ -98,11 +127,11 @@ class FailoverDelivery:
         """Whether deliver() answers for each recipient."""
         return self._delivery is not None and self._delivery.per_recipient
 
-    async def recipient(self, address: str) -> RelayReply:
+    async def recipient(self, address: str, parameters: RcptParameters = NO_PARAMETERS) -> RelayReply:
         """Put one recipient to the server; the first one finds out which. Raises DownstreamUnavailable."""
         if self._member is not None and self._delivery is not None:
             try:
-                return await self._delivery.recipient(address)
+                return await self._delivery.recipient(address, parameters)
             except DownstreamUnavailable as trouble:
                 self._member.failed(trouble)
                 raise
@@ -110,7 +139,7 @@ class FailoverDelivery:
         for member in self._in_order():
             delivery = member.server.begin(self._envelope)
             try:
-                reply = await member.tried(delivery, address)
+                reply = await member.tried(delivery, address, parameters)
             except DownstreamUnavailable as trouble:
                 troubles.append(f"{member.name}: {trouble}")
                 continue
@@ -157,13 +186,13 @@ class Member:
         """Whether the next transaction may go there first."""
         return self._state == "up" or (self._state == "aside" and self._clock() >= self._due)
 
-    async def tried(self, delivery: Delivery, address: str) -> RelayReply:
+    async def tried(self, delivery: Delivery, address: str, parameters: RcptParameters) -> RelayReply:
         """Put a transaction's first recipient. Raises DownstreamUnavailable."""
         probing = self._state == "aside" and self.is_ready
         if probing:
             self._become("probing")
         try:
-            reply = await delivery.recipient(address)
+            reply = await delivery.recipient(address, parameters)
         except DownstreamUnavailable as trouble:
             self.failed(trouble, probing=probing)
             raise

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from smtpgate.content import Content
-from smtpgate.relay.downstream import DownstreamUnavailable, Envelope, RelayReply
+from smtpgate.relay.downstream import NO_PARAMETERS, DownstreamUnavailable, Envelope, RcptParameters, RelayReply
 from smtpgate.relay.wire import checked_address
 from smtpgate.spool import Piece
 
@@ -29,6 +29,14 @@ class MaildirDownstream:
         self._path = Path(path)
         # Threads of its own: fsync can be slow, and must not hold up what else runs in the default ones (getaddrinfo).
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="maildir")
+
+    @property
+    def extensions(self) -> frozenset[str]:
+        """A file takes every byte."""
+        return frozenset({"8BITMIME", "SMTPUTF8"})
+
+    async def learn_extensions(self) -> None:
+        """There is nothing to find out."""
 
     def begin(self, envelope: Envelope) -> "MaildirDelivery":
         """Prepare a transaction."""
@@ -60,7 +68,7 @@ class MaildirDelivery:
         """One file is one answer."""
         return False
 
-    async def recipient(self, address: str) -> RelayReply:
+    async def recipient(self, address: str, parameters: RcptParameters = NO_PARAMETERS) -> RelayReply:
         """Every recipient is welcome; each is noted in the message."""
         self._recipients.append(checked_address(address))
         return _RECIPIENT_OK

@@ -44,7 +44,7 @@ class ConnectionPool:
         self._idle: dict[Connection, float] = {}  # since when; the oldest first
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
-        self.offered: Mapping[str, str] = {}  # what the latest connection offered
+        self.offered: Mapping[str, str] | None = None  # what the latest connection offered
 
     @property
     def idle(self) -> int:

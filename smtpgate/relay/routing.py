@@ -1,9 +1,19 @@
 """Mail for some domains goes elsewhere."""
 
+import asyncio
 from collections.abc import Mapping
 
 from smtpgate.content import Content
-from smtpgate.relay.downstream import Delivery, Downstream, Envelope, RelayReply, ServerHealth
+from smtpgate.relay.downstream import (
+    NO_PARAMETERS,
+    Delivery,
+    Downstream,
+    Envelope,
+    RcptParameters,
+    RelayReply,
+    ServerHealth,
+    common_offer,
+)
 from smtpgate.values import domain as mail_domain
 
 # RFC 5321 §4.5.3.1.10: after 452 the client sends the rest in another transaction, in which they are the first.
@@ -25,6 +35,15 @@ class RoutingDownstream:
     def requiretls(self) -> bool:
         """Whether every way honours it."""
         return all(downstream.requiretls for downstream in self._all())
+
+    @property
+    def extensions(self) -> frozenset[str] | None:
+        """What every way offers, as far as it was gone."""
+        return common_offer(downstream.extensions for downstream in self._all())
+
+    async def learn_extensions(self) -> None:
+        """Ask on all ways."""
+        await asyncio.gather(*(downstream.learn_extensions() for downstream in self._all()))
 
     def begin(self, envelope: Envelope) -> "RoutingDelivery":
         """Prepare a transaction; its first accepted recipient decides where it goes."""
@@ -70,7 +89,7 @@ class RoutingDelivery:
         """Whether deliver() answers for each recipient."""
         return self._delivery is not None and self._delivery.per_recipient
 
-    async def recipient(self, address: str) -> RelayReply:
+    async def recipient(self, address: str, parameters: RcptParameters = NO_PARAMETERS) -> RelayReply:
         """Put one recipient to its server, unless the transaction goes to another one already."""
         downstream = self._routing.route(address)
         if self._delivery is None or downstream is not self._downstream:
@@ -78,7 +97,7 @@ class RoutingDelivery:
                 return _ANOTHER_ROUTE
             await self.abandon()
             self._downstream, self._delivery = downstream, downstream.begin(self._envelope)
-        reply = await self._delivery.recipient(address)
+        reply = await self._delivery.recipient(address, parameters)
         self._is_settled = self._is_settled or reply.is_positive
         return reply
 

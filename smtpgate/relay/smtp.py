@@ -5,11 +5,11 @@ from collections.abc import Collection
 
 from smtpgate.content import Content
 from smtpgate.relay.connection import FINAL_REPLY_FACTOR, Connection, ConnectionGone
-from smtpgate.relay.downstream import DownstreamUnavailable, Envelope, RelayReply
+from smtpgate.relay.downstream import NO_PARAMETERS, DownstreamUnavailable, Envelope, RcptParameters, RelayReply
 from smtpgate.relay.pool import ConnectionPool, PoolLimits
 from smtpgate.relay.security import NO_SECURITY, Security
 from smtpgate.relay.url import DownstreamUrl
-from smtpgate.relay.wire import checked_address
+from smtpgate.relay.wire import checked_address, checked_value
 
 # RFC 6531 §3.5: what cannot be said without SMTPUTF8.
 _NEEDS_SMTPUTF8 = RelayReply(550, "5.6.7", "The address needs SMTPUTF8, which the next server lacks")
@@ -37,7 +37,19 @@ class SmtpDownstream:
     @property
     def requiretls(self) -> bool:
         """Whether it is reached in verified TLS and, when last asked, wanted to take care of the rest of the way."""
-        return self._security.is_verified and "REQUIRETLS" in self._pool.offered
+        return self._security.is_verified and "REQUIRETLS" in (self.extensions or ())
+
+    @property
+    def extensions(self) -> frozenset[str] | None:
+        """What it offered last, None if it was not connected to yet."""
+        return None if self._pool.offered is None else frozenset(self._pool.offered)
+
+    async def learn_extensions(self) -> None:
+        """Connect once, which tells what it offers. Never raises."""
+        try:
+            (await self._pool.take_fresh()).quit()
+        except DownstreamUnavailable:
+            pass  # the first transaction will tell
 
     def begin(self, envelope: Envelope) -> "SmtpDelivery":
         """Prepare a transaction; nothing is sent before its first recipient."""
@@ -71,7 +83,7 @@ class SmtpDelivery:
         """Whether deliver() answers for each recipient."""
         return self._is_lmtp
 
-    async def recipient(self, address: str) -> RelayReply:
+    async def recipient(self, address: str, parameters: RcptParameters = NO_PARAMETERS) -> RelayReply:
         """Put one recipient to the downstream. Raises DownstreamUnavailable, and Unsendable for a dangerous address."""
         checked_address(address)
         if self._connection is None:
@@ -85,14 +97,14 @@ class SmtpDelivery:
         if self._mail_reply is not None and not self._mail_reply.is_positive:
             return self._mail_reply
         try:
-            reply = await self._put(f"RCPT TO:<{address}>\r\n".encode(), connection)
+            reply = await self._put(_rcpt(address, parameters, connection.extensions), connection)
         except ConnectionGone:
             if not self._is_reused or self._mail_reply is not None:
                 raise
             # A pooled connection may have died unnoticed. It answered nothing, so that nothing can happen twice.
             self._is_reused = False
             self._connection = await self._pool.take_fresh()
-            return await self.recipient(address)
+            return await self.recipient(address, parameters)
         self._accepted += reply.is_positive
         return reply
 
@@ -172,6 +184,8 @@ class SmtpDelivery:
             command += " SMTPUTF8"
         if envelope.requiretls:
             command += " REQUIRETLS"
+        if "DSN" in extensions:
+            command += _parameter("RET", envelope.ret) + _parameter("ENVID", envelope.envid)
         return command.encode() + b"\r\n"
 
     def _lacks_smtputf8(self, address: str, connection: Connection) -> bool:
@@ -201,6 +215,21 @@ class SmtpDelivery:
             # Those that were answered for have the message: the others alone may try again.
             replies += [_LOST_AFTER_OTHERS] * (expected - len(replies))
         return replies
+
+
+def _rcpt(address: str, parameters: RcptParameters, extensions: Collection[str]) -> bytes:
+    command = f"RCPT TO:<{address}>"
+    if "DSN" in extensions:
+        notify, orcpt = parameters
+        command += _parameter("NOTIFY", notify)
+        # RFC 6533 §3: in its own script only where SMTPUTF8 is spoken; nobody depends on it.
+        if orcpt is None or orcpt.isascii() or "SMTPUTF8" in extensions:
+            command += _parameter("ORCPT", orcpt)
+    return command.encode() + b"\r\n"
+
+
+def _parameter(keyword: str, value: str | None) -> str:
+    return "" if value is None else f" {keyword}={checked_value(value)}"
 
 
 def _in_step(reply: RelayReply, connection: Connection, *, but_no_success: bool = False) -> RelayReply:

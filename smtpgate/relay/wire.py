@@ -13,6 +13,8 @@ from smtpgate.spool import Piece
 CHUNK = 1 << 16
 # RFC 5321 §4.1.2: blanks and angle brackets stand only inside a quoted local part, control characters nowhere.
 _ADDRESS = re.compile(r'(?:[^\x00-\x20\x7f-\xa0<>"\\]++|"(?:[^\x00-\x1f\x7f-\x9f"\\]|\\[\x20-\x7e])*+")*+\Z')
+# RFC 5321 §4.1.2: esmtp-value, and RFC 6531 §3.3.
+_VALUE = re.compile(r"[!-<>-~\xa1-\U0010ffff]+\Z")
 # These start with a literal byte, which re finds fast: for all three questions, less than bytes.count takes.
 _BARE_LF = re.compile(rb"\n(?<!\r\n)")
 _BARE_CR = re.compile(rb"\r(?!\n)")
@@ -28,6 +30,13 @@ def checked_address(address: str) -> str:
     if not _ADDRESS.match(address):
         raise Unsendable(f"an address that cannot be sent: {address[:100]!r}")
     return address
+
+
+def checked_value(value: str) -> str:
+    """A parameter's value, for use behind "=". Raises Unsendable."""
+    if not _VALUE.match(value):
+        raise Unsendable(f"a parameter that cannot be sent: {value[:100]!r}")
+    return value
 
 
 class Encoder:

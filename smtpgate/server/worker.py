@@ -102,6 +102,7 @@ class Worker:
         services.tls_context = tls.context if tls else None
         await asyncio.to_thread(_prepare, spool)
         await recorder.start()
+        learning = asyncio.create_task(downstream.learn_extensions())
         try:
             await self._listen(services)
             self._on_signals()
@@ -112,6 +113,7 @@ class Worker:
         finally:
             if watching:
                 watching.cancel()
+            learning.cancel()
             await recorder.close(STOP_WITHIN)
             await downstream.close()
             await store.close()

@@ -1,12 +1,18 @@
 """Command lines: bytes to verb and argument, and the parameters of MAIL and RCPT."""
 
 import re
-from typing import NamedTuple
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 from smtpgate.phases.reply import Reply
+from smtpgate.relay.downstream import RcptParameters
+from smtpgate.smtp import dsn
 
 # RFC 5321 §4.5.3.1.4 asks for at least 512 octets, extensions add to it; Postfix: line_length_limit.
 LONGEST_LINE = 2048
+
+T = TypeVar("T")
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # RFC 5321 §4.1.2: esmtp-keyword and esmtp-value
@@ -64,47 +70,58 @@ def parse_chunk(text: str) -> tuple[int, bool]:
 
 
 class MailParameters(NamedTuple):
-    """What MAIL said besides the sender. size: octets as declared."""
+    """What MAIL said besides the sender. size: octets as declared. ret, envid: DSN's, as the client wrote them."""
 
     body: str = "7BIT"
     smtputf8: bool = False
     size: int | None = None
+    ret: str | None = None
+    envid: str | None = None
     requiretls: bool = False
 
 
-def parse_mail_parameters(text: str, *, in_tls: bool = False) -> MailParameters:
-    """Parse what follows the sender. Raises CommandError: 501 for bad values, 555 for unknown parameters."""
-    body, smtputf8, size, requiretls = "7BIT", False, None, False
+def parse_mail_parameters(text: str, offered: Collection[str], *, in_tls: bool = False) -> MailParameters:
+    """Parse what follows the sender. Raises CommandError: 501 for bad values, 555 for unknown parameters.
+
+    offered: those of the extensions 8BITMIME, DSN and SMTPUTF8 that EHLO offers.
+    """
+    body, smtputf8, size, ret, envid, requiretls = "7BIT", False, None, None, None, False
     for keyword, value in _parameters(text).items():
         match keyword:
-            case "SIZE":  # RFC 1870 §3: up to 20 digits
-                if value is None or not re.fullmatch(r"[0-9]{1,20}", value):
-                    raise _bad(keyword, "expected a number of octets")
-                size = int(value)
-            case "BODY":  # RFC 6152 §2
-                body = (value or "").upper()
-                if body not in ("7BIT", "8BITMIME"):
-                    raise _bad(keyword, "expected 7BIT or 8BITMIME")
-            case "SMTPUTF8":  # RFC 6531 §3.4
-                if value is not None:
-                    raise _bad(keyword, "takes no value")
-                smtputf8 = True
+            case "SIZE":
+                size = _value(keyword, _octets, value)
+            case "BODY" if "8BITMIME" in offered:
+                body = _value(keyword, _body, value)
+            case "SMTPUTF8" if "SMTPUTF8" in offered:  # RFC 6531 §3.4
+                smtputf8 = _value(keyword, _flag, value)
             case "REQUIRETLS" if in_tls:  # RFC 8689 §2: elsewhere there is no such parameter
-                if value is not None:
-                    raise _bad(keyword, "takes no value")
-                requiretls = True
+                requiretls = _value(keyword, _flag, value)
+            case "RET" if "DSN" in offered:
+                ret = _value(keyword, dsn.ret, value)
+            case "ENVID" if "DSN" in offered:
+                envid = _value(keyword, dsn.envid, value)
             case "AUTH":  # RFC 4954 §5: accepted from anybody, and not believed
-                if value is None:
-                    raise _bad(keyword, "expected a mailbox or <>")
+                _value(keyword, _mailbox, value)
             case _:
                 raise _unknown(keyword)
-    return MailParameters(body, smtputf8, size, requiretls)
+    return MailParameters(body, smtputf8, size, ret, envid, requiretls)
 
 
-def refuse_rcpt_parameters(text: str) -> None:
-    """RCPT knows no parameters yet. Raises CommandError if there are any."""
-    for keyword in _parameters(text):
-        raise _unknown(keyword)
+def parse_rcpt_parameters(text: str, offered: Collection[str], *, smtputf8: bool) -> RcptParameters:
+    """Parse what follows the recipient. Raises CommandError: 501 for bad values, 555 for unknown parameters.
+
+    offered: as for MAIL. smtputf8: MAIL said so.
+    """
+    notify = orcpt = None
+    for keyword, value in _parameters(text).items():
+        match keyword:
+            case "NOTIFY" if "DSN" in offered:
+                notify = _value(keyword, dsn.notify, value)
+            case "ORCPT" if "DSN" in offered:
+                orcpt = _value(keyword, partial(dsn.orcpt, smtputf8=smtputf8), value)
+            case _:
+                raise _unknown(keyword)
+    return RcptParameters(notify, orcpt)
 
 
 def _parameters(text: str) -> dict[str, str | None]:
@@ -118,6 +135,39 @@ def _parameters(text: str) -> dict[str, str | None]:
             raise _bad(keyword, "given twice")
         found[keyword] = match["value"]
     return found
+
+
+def _value(keyword: str, parse: Callable[[str | None], T], value: str | None) -> T:
+    try:
+        return parse(value)
+    except ValueError as problem:
+        raise _bad(keyword, str(problem)) from None
+
+
+def _octets(value: str | None) -> int:
+    # RFC 1870 §3: up to 20 digits
+    if value is None or not re.fullmatch(r"[0-9]{1,20}", value):
+        raise ValueError("expected a number of octets")
+    return int(value)
+
+
+def _body(value: str | None) -> str:
+    # RFC 6152 §2
+    body = (value or "").upper()
+    if body not in ("7BIT", "8BITMIME"):
+        raise ValueError("expected 7BIT or 8BITMIME")
+    return body
+
+
+def _flag(value: str | None) -> bool:
+    if value is not None:
+        raise ValueError("takes no value")
+    return True
+
+
+def _mailbox(value: str | None) -> None:
+    if value is None:
+        raise ValueError("expected a mailbox or <>")
 
 
 def _bad(keyword: str, problem: str) -> CommandError:

@@ -7,9 +7,10 @@ from typing import ClassVar
 from smtpgate.phases.facts import Address
 from smtpgate.phases.reply import Reply
 from smtpgate.smtp.address import AddressError, parse_path
-from smtpgate.smtp.command import CommandError, parse_chunk, parse_mail_parameters, refuse_rcpt_parameters
+from smtpgate.smtp.command import CommandError, parse_chunk, parse_mail_parameters, parse_rcpt_parameters
 from smtpgate.smtp.content import TOO_LARGE
 from smtpgate.smtp.data import DataDecoder
+from smtpgate.smtp.offer import keywords, relayed_extensions
 from smtpgate.smtp.protocol import Connection
 
 OK = Reply(250, "0.0", "Ok")
@@ -39,6 +40,8 @@ _HELO_NAME = re.compile(r"[!-~]{1,255}(?= |\Z)")
 class Dialog(Connection):
     """Answers the commands. Each method is given the command's argument; errors are raised as CommandError."""
 
+    _relayed: frozenset[str] = frozenset()  # what was offered that the downstream must do too
+
     async def smtp_HELO(self, argument: str) -> None:
         """RFC 5321 §4.1.1.1."""
         if await self._greeted("HELO", argument):
@@ -47,19 +50,9 @@ class Dialog(Connection):
     async def smtp_EHLO(self, argument: str) -> None:
         """RFC 5321 §4.1.1.1; the keywords are what this server really does."""
         if await self._greeted("EHLO", argument):
-            limits = self.services.limits
-            lines = [
-                self.hostname,
-                "PIPELINING",
-                f"SIZE {limits.message_size}",
-                "ENHANCEDSTATUSCODES",
-                "8BITMIME",
-                "SMTPUTF8",
-                "CHUNKING",
-                f"LIMITS RCPTMAX={limits.recipients}",
-                *self._tls_keywords(),
-            ]
-            self.answer_raw("".join(f"250-{line}\r\n" for line in lines).encode() + b"250 HELP\r\n")
+            lines = [self.hostname, *keywords(self.services.limits, self._relayed, self._tls_keywords())]
+            last = lines.pop()
+            self.answer_raw(("".join(f"250-{line}\r\n" for line in lines) + f"250 {last}\r\n").encode())
 
     def _tls_keywords(self) -> list[str]:
         if self.facts.tls is None:
@@ -71,6 +64,8 @@ class Dialog(Connection):
         match = _HELO_NAME.match(argument)
         if match is None:
             raise CommandError(HELO_SYNTAX)
+        # What is offered now holds until the next greeting, whatever becomes known of the downstream meanwhile.
+        self._relayed = relayed_extensions(self.services.downstream.extensions)
         refusal = await self.reception.helo(match[0], esmtp=verb == "EHLO")
         if refusal is not None:
             self.answer(verb, refusal)
@@ -83,7 +78,7 @@ class Dialog(Connection):
         if self.reception.tx is not None:
             raise CommandError(NESTED_MAIL)
         sender, rest = _path(argument, "FROM:", Reply(501, "1.7", "Syntax: MAIL FROM:<address>"))
-        parameters = parse_mail_parameters(rest, in_tls=self.facts.tls is not None)
+        parameters = parse_mail_parameters(rest, self._relayed, in_tls=self.facts.tls is not None)
         if sender.text and not sender.domain:
             raise CommandError(Reply(501, "1.7", "Bad sender address syntax"))
         if not sender.text.isascii() and not parameters.smtputf8:
@@ -108,7 +103,7 @@ class Dialog(Connection):
         if self.reception.incoming is not None:
             raise CommandError(IN_CHUNKS)
         recipient, rest = _path(argument, "TO:", Reply(501, "1.3", "Syntax: RCPT TO:<address>"))
-        refuse_rcpt_parameters(rest)
+        parameters = parse_rcpt_parameters(rest, self._relayed, smtputf8=tx.smtputf8)
         if recipient.is_null:
             raise CommandError(Reply(501, "1.3", "Bad recipient address syntax"))
         if not recipient.text.isascii() and not tx.smtputf8:
@@ -119,7 +114,7 @@ class Dialog(Connection):
             return
         if self.refuse_share(f"RCPT {recipient}", self.conduct.recipient_share()):
             return
-        reply = await self.reception.rcpt(recipient)
+        reply = await self.reception.rcpt(recipient, parameters)
         if reply.is_positive:
             self.reception.note(f"RCPT {recipient}", reply)
         self.answer(f"RCPT {recipient}", reply)

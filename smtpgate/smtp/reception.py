@@ -15,7 +15,7 @@ from smtpgate.phases.facts import Address, Session, TlsFacts, Transaction
 from smtpgate.phases.phase import Phase
 from smtpgate.phases.reply import Reply
 from smtpgate.record import Record, RelayEntry, ReplyEntry
-from smtpgate.relay.downstream import Delivery, DownstreamUnavailable, Envelope
+from smtpgate.relay.downstream import Delivery, DownstreamUnavailable, Envelope, RcptParameters
 from smtpgate.smtp.command import MailParameters
 from smtpgate.smtp.content import Incoming
 from smtpgate.smtp.outcome import combine, passed_on
@@ -94,12 +94,18 @@ class Reception:
         if refusal is not None:
             return refusal
         envelope = Envelope(
-            sender.text, parameters.smtputf8, parameters.body == "8BITMIME", parameters.size, parameters.requiretls
+            sender.text,
+            smtputf8=parameters.smtputf8,
+            eight_bit=parameters.body == "8BITMIME",
+            size=parameters.size,
+            ret=parameters.ret,
+            envid=parameters.envid,
+            requiretls=parameters.requiretls,
         )
         self._delivery = self._services.downstream.begin(envelope)
         return SENDER_OK
 
-    async def rcpt(self, recipient: Address) -> Reply:
+    async def rcpt(self, recipient: Address, parameters: RcptParameters) -> Reply:
         """The RCPT phase, then the downstream's own answer."""
         tx, record = self.tx, self._record
         assert tx is not None
@@ -108,7 +114,7 @@ class Reception:
         if recipient.domain:  # RFC 5321 §4.5.1: bare postmaster is reached whatever the rules say
             reply = await self._decide(Phase.RCPT, tx.about(recipient))
         if reply is None:
-            reply = await self._put(recipient)
+            reply = await self._put(recipient, parameters)
             if not reply.is_positive:
                 self._refused(reply, "downstream")
         if reply.is_positive:
@@ -179,12 +185,12 @@ class Reception:
             self._refused(decision.reply, decision.rule)
         return decision.reply
 
-    async def _put(self, recipient: Address) -> Reply:
+    async def _put(self, recipient: Address, parameters: RcptParameters) -> Reply:
         """Put a recipient to the downstream."""
         assert self._delivery is not None
         started = time.perf_counter()
         try:
-            answer = await self._delivery.recipient(recipient.text)
+            answer = await self._delivery.recipient(recipient.text, parameters)
         except DownstreamUnavailable as trouble:
             self._relayed(self._record, f"RCPT {recipient}", str(trouble), started)
             return UNAVAILABLE

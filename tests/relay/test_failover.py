@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scripted import CLOSE, scripted
 from test_relay_smtp import CONTENT, ENVELOPE, OK, QUEUED, downstream_of, send
 
-from smtpgate.relay.downstream import DownstreamUnavailable, RelayReply
+from smtpgate.relay.downstream import DownstreamUnavailable, RcptParameters, RelayReply
 from smtpgate.relay.failover import FIRST_PAUSE, LONGEST_PAUSE, FailoverDownstream
 from smtpgate.relay.pool import TooManyConnections
 from smtpgate.relay.routing import RoutingDownstream
@@ -31,12 +31,12 @@ class FakeServer(FakeDownstream):
         delivery, offered = super().begin(envelope), self
         put = delivery.recipient
 
-        async def recipient(address):
+        async def recipient(*arguments):
             if offered.waits is not None:
                 await offered.waits.wait()
             if offered.down is not None:
                 raise offered.down
-            return await put(address)
+            return await put(*arguments)
 
         delivery.recipient = recipient
         return delivery
@@ -297,3 +297,30 @@ async def test_real_servers(script, clock):
         await delivery.abandon()
         await downstream.close()
         await good.gone[0].wait()
+
+
+@pytest.mark.parametrize(
+    ("offers", "expected"),
+    [
+        ([None, None], None),
+        ([{"DSN", "SIZE"}, {"SIZE"}], {"SIZE"}),
+        ([{"DSN"}, None], {"DSN"}),
+        ([{"DSN"}, set()], set()),
+    ],
+)
+async def test_what_all_offer_that_were_reached(clock, offers, expected):
+    servers = [FakeServer(extensions=offer) for offer in offers]
+    for together in (several(clock, *servers), RoutingDownstream(servers[0], {"x.example": servers[1]})):
+        await together.learn_extensions()
+        assert together.extensions == expected
+
+
+async def test_what_dsn_asks_for_reaches_the_server_that_takes_the_message(clock):
+    first, second = FakeServer(), FakeServer()
+    first.down = DownstreamUnavailable("away")
+    delivery = RoutingDownstream(several(clock, first, second), {}).begin(ENVELOPE)
+    parameters = [RcptParameters("NEVER"), RcptParameters("SUCCESS", "rfc822;x")]
+    await delivery.recipient("b@example.com", parameters[0])
+    await delivery.recipient("c@example.com", parameters[1])
+    await delivery.deliver(CONTENT)
+    assert second.messages[0].parameters == tuple(parameters)

@@ -8,7 +8,7 @@ import uvloop
 from scripted import CLOSE, HANG, offering, scripted
 
 from smtpgate.content import Content
-from smtpgate.relay.downstream import DownstreamUnavailable, Envelope, RelayReply
+from smtpgate.relay.downstream import DownstreamUnavailable, Envelope, RcptParameters, RelayReply
 from smtpgate.relay.pool import PoolLimits
 from smtpgate.relay.smtp import SmtpDownstream
 from smtpgate.relay.url import parse_url
@@ -63,12 +63,67 @@ async def test_a_message_arrives(scheme, tmp_path):
         (Envelope("a@b.c"), ("8BITMIME", "SMTPUTF8"), b"MAIL FROM:<a@b.c>"),
         (Envelope("é@b.c", smtputf8=True), ("SMTPUTF8",), "MAIL FROM:<é@b.c> SMTPUTF8".encode()),
         (Envelope("a@b.c", smtputf8=True), (), b"MAIL FROM:<a@b.c>"),
+        (Envelope("a@b.c", ret="hdrs", envid="x+20y"), ("DSN",), b"MAIL FROM:<a@b.c> RET=hdrs ENVID=x+20y"),
+        (Envelope("a@b.c", envid="xy"), ("DSN",), b"MAIL FROM:<a@b.c> ENVID=xy"),
+        (Envelope("a@b.c", ret="FULL", envid="xy"), (), b"MAIL FROM:<a@b.c>"),
     ],
 )
 async def test_mail_says_what_the_downstream_offered_to_hear(envelope, offered, expected):
     async with scripted({"EHLO": offering(*offered)}) as server:
         assert await send(downstream_of(server), envelope) == [QUEUED]
     assert server.commands[1] == expected + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "offered", "expected"),
+    [
+        (
+            {"notify": "SUCCESS,delay", "orcpt": "rfc822;x+2By@z"},
+            ("DSN",),
+            b" NOTIFY=SUCCESS,delay ORCPT=rfc822;x+2By@z",
+        ),
+        ({"notify": "NEVER"}, ("DSN",), b" NOTIFY=NEVER"),
+        ({"notify": "NEVER", "orcpt": "rfc822;x"}, ("PIPELINING",), b""),
+        ({"orcpt": "utf-8;é"}, ("DSN", "SMTPUTF8"), " ORCPT=utf-8;é".encode()),
+        ({"notify": "NEVER", "orcpt": "utf-8;é"}, ("DSN",), b" NOTIFY=NEVER"),
+    ],
+)
+async def test_rcpt_passes_on_what_dsn_asks_for(parameters, offered, expected):
+    async with scripted({"EHLO": offering(*offered)}) as server:
+        delivery = downstream_of(server).begin(ENVELOPE)
+        assert await delivery.recipient("b@example.com", RcptParameters(**parameters)) == OK
+        await delivery.abandon()
+    assert server.commands[2] == b"RCPT TO:<b@example.com>" + expected + b"\r\n"
+
+
+@pytest.mark.parametrize("value", ["a\r\nDATA", "a b", "a\n", "", "a=b", "a\0"])
+async def test_a_parameter_that_could_be_a_command_is_never_sent(value):
+    async with scripted({"EHLO": offering("DSN", "PIPELINING")}) as server:
+        with pytest.raises(Unsendable):
+            await downstream_of(server).begin(ENVELOPE).recipient("b@example.com", RcptParameters(notify=value))
+        with pytest.raises(Unsendable):
+            await downstream_of(server).begin(Envelope("a@b.c", envid=value)).recipient("b@example.com")
+    assert set(server.verbs()) == {"EHLO"}
+
+
+async def test_what_the_downstream_offers_is_known_from_asking_or_the_last_connection():
+    offers = [offering("DSN", "size 100"), offering("8bitmime")]
+    async with scripted({"EHLO": offers}) as server:
+        downstream = downstream_of(server)
+        assert downstream.extensions is None
+        await downstream.learn_extensions()
+        assert downstream.extensions == {"DSN", "SIZE"}
+        await downstream.begin(ENVELOPE).recipient("b@example.com")
+        assert downstream.extensions == {"8BITMIME"}
+        assert server.connections == 2
+        await downstream.close()
+
+
+async def test_asking_a_server_that_is_away_is_no_error():
+    async with scripted({"greeting": b"554 no\r\n"}) as server:
+        downstream = downstream_of(server)
+        await downstream.learn_extensions()
+        assert downstream.extensions is None
 
 
 @pytest.mark.parametrize("offered", [(), ("PIPELINING",)])

@@ -1,7 +1,8 @@
 """Plays the transcripts in tests/dialogs/ against a real listener.
 
 A transcript begins with TOML between two lines of "+++" (the rules; [dns] for the zone; [downstream.recipient],
-[downstream.deliver] for what the downstream answers; [expect] messages = how many it got). Then:
+[downstream.deliver] for what the downstream answers, [downstream] extensions for what it offers;
+[expect] messages = how many it got). Then:
 
   C: a command; several in a row go out in one piece
   C! bytes as they are, with \\r \\n \\0 \\xNN, without a line end
@@ -143,7 +144,12 @@ def _phases(head: str) -> str:
 def _downstream(setup: dict[str, Any]) -> FakeDownstream:
     recipients = {address: _answer(text) for address, text in setup.get("recipient", {}).items()}
     deliver = [_answer(setup["deliver"]["reply"])] if "deliver" in setup else None
-    return FakeDownstream(recipient=recipients, deliver=deliver, requiretls=setup.get("requiretls", False))
+    return FakeDownstream(
+        recipient=recipients,
+        deliver=deliver,
+        extensions=setup.get("extensions"),
+        requiretls=setup.get("requiretls", False),
+    )
 
 
 def _answer(text: str) -> Any:

@@ -130,6 +130,10 @@ class Talk:
         """The next line, without its end; "" when the other side closed."""
         return self._input.readline().decode().removesuffix("\r\n")
 
+    def begins_with(self, text: str) -> bool:
+        """Whether the next line begins so; it is still to be read."""
+        return self._input.peek().startswith(text.encode())
+
     def reply(self) -> str:
         """The last line of the next reply."""
         line = self.line()

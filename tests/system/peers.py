@@ -201,13 +201,15 @@ class PlayedDownstream:
         self._talks: list[Talk] = []
 
     def accept(self) -> Talk:
-        """The gate's next connection, greeted up to EHLO's answer."""
-        talk = Talk(self._listening.accept()[0])
-        self._talks.append(talk)
-        talk.send("220 played ESMTP")
-        assert talk.line().startswith("EHLO ")
-        talk.send("250-played", "250 8BITMIME")
-        return talk
+        """The gate's next connection, greeted up to EHLO's answer; not those that only ask what is offered."""
+        while True:
+            talk = Talk(self._listening.accept()[0])
+            self._talks.append(talk)
+            talk.send("220 played ESMTP")
+            assert talk.line().startswith("EHLO ")
+            talk.send("250-played", "250 8BITMIME")
+            if not talk.begins_with("QUIT"):
+                return talk
 
     def has_another(self) -> bool:
         """Whether the gate opened a connection that was not accepted yet."""

@@ -1,5 +1,6 @@
 """A real Postfix behind the gate."""
 
+import re
 import smtplib
 from collections.abc import Callable
 
@@ -17,6 +18,15 @@ HELLO = b"Subject: hello\r\n\r\nHello\r\n"
 def gate(serve_all: Callable[..., Gate], postfix: Postfix) -> Gate:
     """In front of Postfix."""
     return serve_all(postfix.url)
+
+
+def serve_knowing(serve: Callable[..., Gate], postfix: Postfix) -> Gate:
+    """In front of Postfix, once the gate knows what Postfix offers."""
+    asked = "disconnect from .* ehlo=1 quit=1 "
+    before = sum(bool(re.search(asked, line)) for line in postfix.program.out)
+    gate = serve(postfix.url)
+    postfix.program.wait_for(asked, before + 1)
+    return gate
 
 
 def send(client: smtplib.SMTP, content: bytes, *recipients: str) -> bytes:
@@ -68,8 +78,8 @@ def test_one_connection_serves_many_mails(serve: Callable[..., Gate], postfix: P
     def connections() -> int:
         return sum(" connect from " in line for line in postfix.program.out)
 
+    gate = serve_knowing(serve, postfix)
     before = connections()
-    gate = serve(postfix.url)
     for _ in range(3):
         with gate.client() as client:
             postfix.delivered(send(client, HELLO))
@@ -93,3 +103,30 @@ def test_postfix_stopped_and_started_again(gate: Gate, postfix: Postfix) -> None
         client.rset()
         postfix.start()
         assert body(postfix.delivered(send(client, HELLO))) == b"Hello\r\n"
+
+
+def test_what_the_sender_wants_to_hear_reaches_postfix(serve: Callable[..., Gate], postfix: Postfix) -> None:
+    gate = serve_knowing(serve, postfix)
+    with gate.client() as client:
+        client.ehlo()
+        assert {"dsn", "chunking", "8bitmime", "smtputf8", "limits"} <= set(client.esmtp_features)
+        assert client.mail(SENDER, ["RET=HDRS", "ENVID=QQ314159"])[0] == 250
+        assert client.rcpt("you@example.org", ["NOTIFY=SUCCESS", "ORCPT=rfc822;first+2Btag@example.net"])[0] == 250
+        code, text = client.data(HELLO)
+    assert code == 250
+    queue_id = text.split(b"queued as ")[1].split()[0].decode()
+    postfix.program.wait_for(rf"{queue_id}: .*orig_to=<first\+tag@example.net>|{queue_id}: to=.*status=sent")
+    postfix.program.wait_for(f"{queue_id}: sender delivery status notification")
+
+
+def test_a_mail_in_chunks(gate: Gate, postfix: Postfix) -> None:
+    content = b"Subject: chunks\r\n\r\nIt works.\r\n.\r\n"
+    with gate.client() as client:
+        client.ehlo()
+        client.mail(SENDER)
+        client.rcpt("you@example.org")
+        for chunk, last in ((content[:20], b""), (content[20:25], b""), (content[25:], b" LAST")):
+            client.send(b"BDAT %d%s\r\n" % (len(chunk), last) + chunk)
+            code, text = client.getreply()
+            assert code == 250
+    assert body(postfix.delivered(text)) == b"It works.\r\n.\r\n"
