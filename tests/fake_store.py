@@ -1,4 +1,6 @@
-"""A greylist that remembers as long as the test lasts."""
+"""Parts of a store that remember as long as the test lasts."""
+
+from collections.abc import Collection
 
 from smtpgate.store.greylist import Seen, StoreError, Triplet
 
@@ -21,3 +23,21 @@ class FakeGreylist:
             passes += 1
         self.rows[triplet] = (first, now, passes)
         return Seen(first, passes)
+
+
+class FakeDelivered:
+    """The DeliveredRecipients protocol over a dict. broken: it raises StoreError. rows: by digest."""
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.broken = broken
+        self.rows: dict[str, dict[str, float]] = {}
+
+    async def delivered(self, digest: str) -> frozenset[str]:
+        if self.broken:
+            raise StoreError("locked")
+        return frozenset(self.rows.get(digest, ()))
+
+    async def remember(self, digest: str, recipients: Collection[str], at: float) -> None:
+        if self.broken:
+            raise StoreError("locked")
+        self.rows.setdefault(digest, {}).update(dict.fromkeys(recipients, at))

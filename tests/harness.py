@@ -22,7 +22,7 @@ from smtpgate.smtp.services import Services
 from smtpgate.smtp.tls import TlsMode
 from smtpgate.spool import Spool
 from tests.certificates import NAME
-from tests.fake_store import FakeGreylist
+from tests.fake_store import FakeDelivered, FakeGreylist
 from tests.fakes import Clock, FakeDns, FakeDownstream
 
 # A test that waits for something that never comes must end by itself.
@@ -152,6 +152,7 @@ async def serving(
     dns: FakeDns | None = None,
     downstream: FakeDownstream | None = None,
     greylist: Any = None,
+    delivered: Any = None,
     limits: DialogLimits | None = None,
     lines: LinePolicy | None = None,
     engine_limits: Limits | None = None,
@@ -178,6 +179,7 @@ async def serving(
         settings.server.hostname,
         engine,
         downstream,
+        delivered or FakeDelivered(),
         records.append,
         clock,
         spool or Spool(tempfile.gettempdir()),

@@ -90,6 +90,7 @@ class Worker:
             hostname=settings.server.hostname,
             engine=Engine(settings.phases, context, delay_reject=settings.server.delay_reject),
             downstream=downstream,
+            delivered=store,
             record=tally.put,
             clock=time.time,
             spool=spool,

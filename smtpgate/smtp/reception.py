@@ -15,10 +15,11 @@ from smtpgate.phases.facts import Address, Session, TlsFacts, Transaction
 from smtpgate.phases.phase import Phase
 from smtpgate.phases.reply import Reply
 from smtpgate.record import Record, RelayEntry, ReplyEntry
-from smtpgate.relay.downstream import Delivery, DownstreamUnavailable, Envelope, RcptParameters
+from smtpgate.relay.downstream import DownstreamUnavailable, Envelope, RcptParameters
 from smtpgate.smtp.command import MailParameters
 from smtpgate.smtp.content import Incoming
 from smtpgate.smtp.outcome import combine, passed_on
+from smtpgate.smtp.redelivery import Redelivery
 from smtpgate.smtp.services import Services
 from smtpgate.smtp.storage import Storage
 from smtpgate.smtp.trace import MOST_HOPS, received_field
@@ -42,7 +43,7 @@ class Reception:
         self._services = services
         self._engine = services.engine
         self._outside = self._record = self._new_record()
-        self._delivery: Delivery | None = None
+        self._delivery: Redelivery | None = None
 
     @property
     def ref(self) -> str:
@@ -102,7 +103,8 @@ class Reception:
             envid=parameters.envid,
             requiretls=parameters.requiretls,
         )
-        self._delivery = self._services.downstream.begin(envelope)
+        services = self._services
+        self._delivery = Redelivery(envelope, services.downstream, services.delivered, services.clock)
         return SENDER_OK
 
     async def rcpt(self, recipient: Address, parameters: RcptParameters) -> Reply:
@@ -198,13 +200,13 @@ class Reception:
         return passed_on(answer)
 
     async def _hand_over(
-        self, delivery: Delivery, message: Message, incoming: Incoming, tx: Transaction, record: Record
+        self, delivery: Redelivery, message: Message, incoming: Incoming, tx: Transaction, record: Record
     ) -> Reply:
         """Give the message to the downstream; its answer is the client's, and ends the record."""
         started = time.perf_counter()
         try:
             head = self._trace(tx, record) + without_forged(message, self._services.hostname)
-            answers = await delivery.deliver(message.content.with_head(head))
+            answers = await delivery.deliver(message.content.with_head(head), message.content)
         except DownstreamUnavailable as trouble:
             self._relayed(record, END_OF_DATA, str(trouble), started)
             reply = UNAVAILABLE

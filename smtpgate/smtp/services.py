@@ -17,6 +17,7 @@ from smtpgate.smtp.content import LinePolicy
 from smtpgate.smtp.limits import DialogLimits, MessageMemory
 from smtpgate.smtp.room import Room
 from smtpgate.spool import Spool
+from smtpgate.store.delivered import DeliveredRecipients
 from smtpgate.values import Network
 
 
@@ -24,6 +25,7 @@ from smtpgate.values import Network
 class Services:
     """The engine, the downstream, the record's keeper and the limits, handed to every session.
 
+    delivered: which recipients have a message that its client will send again.
     connections: the open ones; closing: the server is about to stop, no new transaction begins.
     record: takes finished records; never blocks. clock: wall time in seconds since 1970. monotonic: seconds, never set
     back. mynetworks: clients that the limits of client networks do not hold for. counts: this worker's column of what
@@ -34,6 +36,7 @@ class Services:
     hostname: str
     engine: Engine
     downstream: Downstream
+    delivered: DeliveredRecipients
     record: Callable[[Record], None]
     clock: Callable[[], float]
     spool: Spool

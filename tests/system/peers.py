@@ -118,6 +118,11 @@ userdb {
   driver = passwd-file
   args = {dir}/users
 }
+mail_plugins = quota
+plugin {
+  quota = maildir:User quota
+  quota_rule = *:storage=100M
+}
 service lmtp {
   unix_listener {dir}/lmtp {
     mode = 0600
@@ -131,7 +136,9 @@ service lmtp {
 
 
 class Dovecot:
-    """A Dovecot that knows you@ and also@example.org. urls: its LMTP socket and its LMTP port."""
+    """A Dovecot that knows you@, also@ and little@example.org, whose mailbox takes 10,000 octets. urls: its LMTP socket
+    and its LMTP port.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._dovecot = require("dovecot", "dovecot-core dovecot-lmtpd")
@@ -143,7 +150,8 @@ class Dovecot:
         self.mail = directory / "mail"
         self.mail.mkdir()
         os.chown(self.mail, _OWNER.pw_uid, _OWNER.pw_gid)
-        (directory / "users").write_text("you@example.org::::::\nalso@example.org::::::\n")
+        little = "little@example.org:::::::userdb_quota_rule=*:bytes=10000"
+        (directory / "users").write_text(f"you@example.org::::::\nalso@example.org::::::\n{little}\n")
         values = {"dir": directory, "port": port, "uid": _OWNER.pw_uid, "gid": _OWNER.pw_gid}
         self._config = directory / "dovecot.conf"
         self._config.write_text(_filled(_DOVECOT_CONF, values))

@@ -1,12 +1,13 @@
 """A real Dovecot behind the gate: LMTP, over its socket and over TCP."""
 
+import smtplib
 from collections.abc import Callable
 
 import pytest
 
 from tests.system.gate import Gate
 from tests.system.messages import EIGHT_BIT, body, ref
-from tests.system.peers import Dovecot
+from tests.system.peers import Dovecot, in_maildir
 
 SENDER = "me@example.com"
 
@@ -49,3 +50,30 @@ def test_each_recipient_gets_one(gate: Gate, dovecot: Dovecot) -> None:
             code, text = client.data(b"Subject: for two\r\n\r\n" + content)
             assert code == 250
             assert [body(dovecot.delivered(text, user)) for user in ("you", "also")] == [content, content]
+
+
+def test_a_mailbox_over_its_quota_costs_the_others_no_duplicate(gate: Gate, dovecot: Dovecot) -> None:
+    recipients = ["you@example.org", "little@example.org", "also@example.org"]
+    message = b"Subject: large\r\n\r\n" + b"0123456789\r\n" * 1000
+
+    def replies(client: smtplib.SMTP, message: bytes) -> tuple[int, bytes]:
+        client.mail(SENDER)
+        assert [client.rcpt(recipient)[0] for recipient in recipients] == [250, 250, 250]
+        return client.data(message)
+
+    with gate.client() as client:
+        client.ehlo()
+        before = {user: len(in_maildir(dovecot.mail / user)) for user in ("you", "little", "also")}
+        first = replies(client, message)
+        second = replies(client, message)
+        assert [first[0], second[0]] == [451, 451]
+        gate.logged(ref(second[1]))
+        told = gate.command("why", ref(second[1])).stdout
+        assert told.count("downstream: 250 2.0.0 Ok: delivered at an earlier attempt") == 2, told
+        assert "downstream: 552 5.2.2 <little@example.org> Quota exceeded" in told
+        grown = {user: len(in_maildir(dovecot.mail / user)) - count for user, count in before.items()}
+        assert grown == {"you": 1, "little": 0, "also": 1}
+        # A message that fits goes to all; what is remembered is about the other one.
+        assert replies(client, b"Subject: small\r\n\r\nHello\r\n")[0] == 250
+    grown = {user: len(in_maildir(dovecot.mail / user)) - count for user, count in before.items()}
+    assert grown == {"you": 2, "little": 1, "also": 2}

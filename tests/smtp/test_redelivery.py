@@ -1,0 +1,277 @@
+"""LMTP's answers for each recipient: the retry reaches only the rest, and nobody loses anything."""
+
+import asyncio
+import logging
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smtpgate.content import Content
+from smtpgate.relay.downstream import NO_PARAMETERS, DownstreamUnavailable, Envelope, RcptParameters, RelayReply
+from smtpgate.smtp.redelivery import ALREADY, Redelivery
+from tests.fake_store import FakeDelivered
+from tests.fakes import Clock
+from tests.harness import PLAIN, serving
+
+SAVED = RelayReply(250, "2.0.0", "Saved")
+FULL = RelayReply(452, "4.2.2", "Full")
+UNKNOWN = RelayReply(550, "5.1.1", "Unknown")
+LATER = RelayReply(450, "4.2.1", "Later")
+
+
+class Mailboxes:
+    """An LMTP server. answers: for some recipients at the end of data. refuses: for some at RCPT. saved: each message
+    and who got it. away: it cannot be reached. per_recipient: False for a server that answers once for all.
+    """
+
+    requiretls = False
+    extensions = frozenset()
+
+    def __init__(self, **answers: RelayReply) -> None:
+        self.answers = answers
+        self.refuses: dict[str, RelayReply] = {}
+        self.saved: list[tuple[str, bytes]] = []
+        self.begun = 0
+        self.ended = 0
+        self.away = False
+        self.per_recipient = True
+
+    def begin(self, envelope: Envelope) -> "Transaction":
+        self.begun += 1
+        return Transaction(self)
+
+    def health(self):
+        return []
+
+    async def close(self) -> None:
+        pass
+
+
+class Transaction:
+    def __init__(self, server: Mailboxes) -> None:
+        self._server = server
+        self._accepted: list[str] = []
+        self._over = False
+
+    @property
+    def per_recipient(self) -> bool:
+        return self._server.per_recipient
+
+    async def recipient(self, address: str, parameters: RcptParameters = NO_PARAMETERS) -> RelayReply:
+        assert not self._over
+        if self._server.away:
+            raise DownstreamUnavailable("away")
+        reply = self._server.refuses.get(address, RelayReply(250, "2.1.5", "Ok"))
+        if reply.is_positive:
+            self._accepted.append(address)
+        return reply
+
+    async def deliver(self, content: Content) -> list[RelayReply]:
+        assert not self._over
+        assert self._accepted
+        self._end()
+        answers = [self._server.answers.get(address, SAVED) for address in self._accepted]
+        taken = [address for address, answer in zip(self._accepted, answers, strict=True) if answer.is_positive]
+        self._server.saved += [(address, b"".join(content)) for address in taken]
+        return answers if self._server.per_recipient else answers[:1]
+
+    async def abandon(self) -> None:
+        if not self._over:
+            self._end()
+
+    def _end(self) -> None:
+        self._over = True
+        self._server.ended += 1
+
+
+class Sender:
+    """Sends one message again and again."""
+
+    def __init__(self, server: Mailboxes, memory: FakeDelivered | None = None) -> None:
+        self.server = server
+        self.memory = memory or FakeDelivered()
+        self.clock = Clock()
+        self._attempts = 0
+
+    async def send(self, *recipients: str, sender="me@x", content=b"Subject: x\r\n\r\nHello\r\n") -> list[RelayReply]:
+        self._attempts += 1
+        transaction = Redelivery(Envelope(sender), self.server, self.memory, self.clock)
+        for recipient in recipients:
+            await transaction.recipient(recipient)
+        received = Content.of(content)
+        outgoing = received.with_head(b"Received: attempt %d\r\n" % self._attempts + received.head)
+        try:
+            return await transaction.deliver(outgoing, received)
+        finally:
+            assert self.server.begun == self.server.ended
+
+    def got(self) -> Counter[str]:
+        return Counter(address for address, _ in self.server.saved)
+
+
+async def test_a_retry_reaches_only_the_rest():
+    sender = Sender(Mailboxes(b=FULL))
+    assert await sender.send("a", "b", "c") == [SAVED, FULL, SAVED]
+    assert await sender.send("a", "b", "c") == [FULL, ALREADY, ALREADY]
+    del sender.server.answers["b"]
+    assert await sender.send("a", "b", "c") == [SAVED, ALREADY, ALREADY]
+    assert sender.got() == {"a": 1, "b": 1, "c": 1}
+    assert sender.server.saved[-1] == ("b", b"Received: attempt 3\r\nSubject: x\r\n\r\nHello\r\n")
+
+
+async def test_when_all_have_it_nobody_gets_it():
+    sender = Sender(Mailboxes(b=FULL))
+    await sender.send("a", "b")
+    assert await sender.send("a") == [ALREADY]
+    assert sender.got() == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "other", [{"sender": "you@x"}, {"sender": ""}, {"content": b"Subject: x\r\n\r\nHullo\r\n"}, {"content": b""}]
+)
+async def test_another_message_is_another_message(other):
+    sender = Sender(Mailboxes(b=FULL))
+    await sender.send("a", "b")
+    assert await sender.send("a", **other) == [SAVED]
+    assert sender.got() == {"a": 2}
+
+
+@pytest.mark.parametrize("answers", [{}, {"a": FULL, "b": UNKNOWN}])
+async def test_nothing_is_remembered_when_all_are_of_one_mind(answers):
+    sender = Sender(Mailboxes(**answers))
+    first = await sender.send("a", "b")
+    assert sender.memory.rows == {}
+    assert await sender.send("a", "b") == first
+
+
+async def test_the_rest_may_be_refused_at_rcpt_the_next_time():
+    sender = Sender(Mailboxes(b=FULL, c=FULL))
+    await sender.send("a", "b", "c")
+    sender.server.answers = {}
+    original = sender.server.begin
+
+    def begin(envelope):
+        sender.server.refuses = {"b": UNKNOWN} if sender.server.begun >= 2 else {}
+        return original(envelope)
+
+    sender.server.begin = begin
+    assert await sender.send("a", "b", "c") == [UNKNOWN, SAVED, ALREADY]
+    assert sender.got() == {"a": 1, "c": 1}
+    sender.server.refuses = {}
+    sender.server.begun, sender.server.ended = 1, 1
+    assert await sender.send("a", "b", "c") == [UNKNOWN, ALREADY, ALREADY]  # c is remembered too
+
+
+async def test_each_failed_attempt_counts_anew():
+    sender = Sender(Mailboxes(b=FULL))
+    await sender.send("a", "b")
+    sender.clock.advance(1000)
+    await sender.send("a", "b")
+    [row] = sender.memory.rows.values()
+    assert row == {"a": sender.clock.now}
+
+
+async def test_a_downstream_that_goes_away_in_between_forgets_nothing():
+    sender = Sender(Mailboxes(b=FULL))
+    await sender.send("a", "b")
+    transaction = Redelivery(Envelope("me@x"), sender.server, sender.memory, sender.clock)
+    for recipient in ("a", "b"):
+        await transaction.recipient(recipient)
+    sender.server.away = True
+    received = Content.of(b"Subject: x\r\n\r\nHello\r\n")
+    with pytest.raises(DownstreamUnavailable):
+        await transaction.deliver(received, received)
+    sender.server.away = False
+    sender.server.begun = sender.server.ended = 0
+    sender.server.answers = {}
+    assert await sender.send("a", "b") == [SAVED, ALREADY]
+    assert sender.got() == {"a": 1, "b": 1}
+
+
+async def test_without_the_store_all_get_it(caplog):
+    sender = Sender(Mailboxes(b=FULL))
+    sender.memory.broken = True
+    with caplog.at_level(logging.WARNING):
+        assert await sender.send("a", "b") == [SAVED, FULL]
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+        "who has a message already cannot be found out, so all get it",
+        "1 recipients will get a message twice",
+    ]
+    sender.memory.broken = False
+    assert await sender.send("a", "b") == [SAVED, FULL]
+    assert sender.got() == {"a": 2}  # a duplicate, no loss
+
+
+async def test_a_store_that_does_not_answer_holds_nobody_up(monkeypatch, caplog):
+    class Silent(FakeDelivered):
+        async def delivered(self, digest):
+            return await asyncio.Event().wait()
+
+        async def remember(self, digest, recipients, at):
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr("smtpgate.smtp.redelivery._STORE_TIMEOUT", 0.01)
+    assert await Sender(Mailboxes(b=FULL), Silent()).send("a", "b") == [SAVED, FULL]
+    assert len(caplog.records) == 2
+
+
+async def test_a_server_that_answers_once_needs_no_memory():
+    sender = Sender(Mailboxes())
+    sender.server.per_recipient = False
+    sender.memory.broken = True  # it is not asked
+    assert await sender.send("a", "b") == [SAVED]
+
+
+async def test_the_rest_may_go_to_a_server_that_answers_once():
+    sender = Sender(Mailboxes(b=FULL, c=FULL))
+    await sender.send("a", "b", "c")
+    sender.server.answers = {}
+    original = sender.server.begin
+
+    def begin(envelope):
+        sender.server.per_recipient = sender.server.begun < 2
+        return original(envelope)
+
+    sender.server.begin = begin
+    assert await sender.send("a", "b", "c") == [SAVED, SAVED, ALREADY]
+
+
+boxes = st.sampled_from("abcd")
+moods = st.dictionaries(boxes, st.sampled_from([FULL, UNKNOWN, LATER]))
+
+
+@given(st.lists(boxes, min_size=1, max_size=4, unique=True), st.lists(moods, max_size=5))
+def test_whatever_the_mailboxes_say_all_get_it_once(recipients, history):
+    async def run() -> None:
+        sender = Sender(Mailboxes())
+        for answers in [*history, {}]:
+            sender.server.answers = answers
+            replies = await sender.send(*recipients)
+            assert len(replies) == len(recipients)
+            if all(reply.is_positive for reply in replies):
+                break
+        assert sender.got() == dict.fromkeys(recipients, 1)
+
+    asyncio.run(run())
+
+
+async def test_what_the_client_hears():
+    server = Mailboxes(**{"b@example.org": FULL})
+    recipients = ["a@example.org", "b@example.org"]
+    content = b"Subject: x\r\n\r\nHello\r\n"
+    async with serving(PLAIN, downstream=server) as gate:
+        async with gate.client() as client:
+            await client.greet()
+            replies = await client.deliver("me@example.com", recipients, content)
+            assert replies[-1].startswith("451 4.3.0 Some recipients were not accepted")
+            server.answers = {}
+            replies = await client.deliver("me@example.com", recipients, content)
+            assert replies[-1].startswith("250 2.0.0 Saved")
+            replies = await client.deliver("me@example.com", recipients[:1], content)
+            assert replies[-1].startswith("250 2.0.0 Ok: delivered at an earlier attempt")
+        records = await gate.settled()
+    assert [record.outcome for record in records] == ["deferred", "accepted", "accepted"]
+    assert [entry.reply for entry in records[1].relay][2:] == [str(SAVED), str(ALREADY)]
+    assert Counter(address for address, _ in server.saved) == dict.fromkeys(recipients, 1)
