@@ -40,6 +40,8 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     yield f"  messages        {status['messages_per_second']:.1f} a second accepted in the last minute"
     yield f"  records         {records['waiting']} wait for the store, {records['dropped']} were dropped"
     yield f"  DNS             {status['dns_answers']} answers in memory"
+    for server in status["downstream"]:
+        yield f"  downstream      {_downstream(server)}"
     yield f"  workers         {len(workers)}, {status['crashes']} ended unexpectedly so far"
     yield ""
     yield f"  {'pid':>7}  {'state':<8}  {'age':>6}  {'sessions':>8}  {'in mail':>7}  {'messages/s':>10}  {'memory':>8}"
@@ -49,6 +51,17 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
             f"  {worker['pid']:>7}  {worker['state']:<8}  {_age(worker['age']):>6}  {worker['sessions']:>8}"
             f"  {worker['transactions']:>7}  {worker['messages_per_second']:>10.1f}  {memory:>8}"
         )
+
+
+def _downstream(server: dict[str, Any]) -> str:
+    """A server, and what is wrong with it, if anything is."""
+    taken = f"{server['delivered']} messages taken, {server['busy']} connections busy, {server['idle']} idle"
+    if set(server["state"]) == {"up"}:
+        return f"{server['name']}: up, {taken}"
+    workers = sum(server["state"].values())
+    down = workers - server["state"].get("up", 0)
+    where = f" in {down} of {workers} workers" if down < workers else ""
+    return f"{server['name']}: put aside{where} for {_age(server['seconds'])}: {server['last_error']}; {taken}"
 
 
 def _age(seconds: float) -> str:

@@ -3,7 +3,7 @@
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from smtpgate.dns.cache import CachingResolver
@@ -47,7 +47,7 @@ class Facts:
 
     sessions, transactions: open now. messages_per_second: accepted, over the last minute. outcomes: of all transactions
     since the worker began. records_waiting, records_dropped: on their way to the store, and lost on it. dns_answers:
-    kept in memory. downstream: what it says of its health, if it does.
+    kept in memory. downstream: how each of its servers is doing (ServerHealth).
     """
 
     services: Services
@@ -68,4 +68,5 @@ class Facts:
             "records_waiting": self.recorder.waiting,
             "records_dropped": self.recorder.dropped,
             "dns_answers": len(self.resolver),
+            "downstream": [asdict(health) for health in self.services.downstream.health()],
         }

@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,33 @@ def status(
             "dropped": sum(report["records_dropped"] for report in reports),
         },
         "dns_answers": sum(report["dns_answers"] for report in reports),
+        "downstream": downstream(report["downstream"] for report in reports),
+    }
+
+
+def downstream(reports: Iterable[Iterable[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """How each server behind us is doing, by what the workers say of it (ServerHealth).
+
+    state: how many workers are in which. seconds, last_error: of the worker that has known of the present trouble, or
+    of the last one, for the shortest time.
+    """
+    servers: dict[str, list[Mapping[str, Any]]] = {}
+    for report in reports:
+        for health in report:
+            servers.setdefault(health["name"], []).append(health)
+    return [_server(name, healths) for name, healths in servers.items()]
+
+
+def _server(name: str, healths: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    # What is wrong for one worker is what the administrator wants to know.
+    latest = min(healths, key=lambda health: (health["state"] == "up", health["last_error"] is None, health["seconds"]))
+    sums = {key: sum(health[key] for health in healths) for key in ("idle", "busy", "delivered", "failures")}
+    return {
+        "name": name,
+        "state": dict(sorted(Counter(health["state"] for health in healths).items())),
+        "seconds": round(latest["seconds"], 1),
+        "last_error": latest["last_error"],
+        **sums,
     }
 
 
