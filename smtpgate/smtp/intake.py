@@ -43,15 +43,18 @@ class Intake(asyncio.StreamReader):
         self._buffer[:0] = data
 
     def take_all(self) -> bytes:
-        """Everything that was not read yet."""
+        """Everything that was not read yet. Whether the transport reads on is the caller's business from now on."""
         data = bytes(self._buffer)
         self._buffer.clear()
+        self._paused = False
         return data
 
     def moved_to(self, transport: asyncio.Transport) -> None:
-        """From now on it is another transport that is slowed down."""
+        """From now on it is another transport, above the former one, that is slowed down."""
+        if self._paused:
+            transport.pause_reading()
+            self._transport.resume_reading()
         self._transport = transport
-        self._paused = False
 
     async def wait_for_bytes(self, seconds: float) -> None:
         """Wait until something can be read or the stream has ended, for so many seconds at most."""

@@ -3,6 +3,7 @@
 What is replaced, and why:
 - the constructor, which looks up every method by reflection for each connection;
 - the loop, which has no place for the CLIENT phase, limits nothing and answers without enhanced codes;
+- connection_lost, which does not leave a failed handshake the time to be told about;
 - eof_received, which cancels the running handler, so that a half-close would kill a relay in flight;
 - the timer, which cuts slow handlers and slow DATA without a 421;
 - exception handling, which puts exception text on the wire;
@@ -252,6 +253,13 @@ class Connection(SMTP):
     def eof_received(self) -> bool | None:
         """The client sends no more; in plaintext it may still read, so what runs goes on to its reply."""
         return asyncio.StreamReaderProtocol.eof_received(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The connection is gone, and so is the handler; one that shakes hands is about to learn why that failed."""
+        if self._shaking_hands:
+            asyncio.StreamReaderProtocol.connection_lost(self, error)
+        else:
+            super().connection_lost(error)
 
     async def secure(self, ready: Reply | None = None) -> None:
         """Shake hands. ready: the answer to STARTTLS. Raises Closed if it fails."""

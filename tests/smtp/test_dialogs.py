@@ -15,19 +15,16 @@ Each is played in plaintext and in TLS, on asyncio's event loop and on the serve
 "implicit" (TLS is there before the transcript begins) is for those that are about TLS: they are played as they stand.
 """
 
-import asyncio
 import codecs
-import itertools
 import re
 import socket
 import ssl
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvloop
 
 from smtpgate.relay.downstream import DownstreamUnavailable, RelayReply
 from smtpgate.server.tls import ServerTls
@@ -37,6 +34,7 @@ from smtpgate.smtp.tls import TlsMode
 from tests.certificates import Certificate
 from tests.fakes import FakeDns, FakeDownstream
 from tests.harness import PLAIN, Client, serving
+from tests.loops import on_both_loops
 
 DIALOGS = sorted((Path(__file__).parent.parent / "dialogs").glob("*.txt"))
 _ESCAPED = {"*": ".*", "REF": "[0-9A-HJKMNP-TV-Z]{8}"}
@@ -57,17 +55,13 @@ def cases() -> Iterator[Any]:
             ways = ["none"]
         elif not script.startswith("S: 220"):  # refused at the banner
             ways = ["none", "implicit"]
-        for tls, loop in itertools.product(ways, (asyncio.new_event_loop, uvloop.new_event_loop)):
-            yield pytest.param(path, tls, loop, id=f"{path.stem}-{tls}-{loop.__module__.partition('.')[0]}")
+        for tls in ways:
+            yield pytest.param(path, tls, id=f"{path.stem}-{tls}")
 
 
-@pytest.mark.parametrize(("path", "tls", "loop"), list(cases()))
-def test_dialog(path: Path, tls: TlsMode, loop: Callable[[], Any], certificate: Certificate) -> None:
-    with asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(_dialog(path, tls, certificate))
-
-
-async def _dialog(path: Path, tls: TlsMode, certificate: Certificate) -> None:
+@pytest.mark.parametrize(("path", "tls"), list(cases()))
+@on_both_loops
+async def test_dialog(path: Path, tls: TlsMode, certificate: Certificate) -> None:
     _, head, script = path.read_text().split("+++\n", 2)
     setup = tomllib.loads(head)
     as_it_stands = setup.pop("listener", None) is not None

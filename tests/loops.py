@@ -1,0 +1,28 @@
+"""Tests that run twice: on asyncio's event loop, and on the one that the server uses."""
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+import uvloop
+
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+def on_both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Turn an async test into one for each event loop."""
+
+    def run(loop: str, **arguments: Any) -> None:
+        with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+            runner.run(test(**arguments))
+
+    functools.update_wrapper(run, test)
+    del run.__wrapped__  # type: ignore[attr-defined]
+    signature = inspect.signature(test)
+    loop = inspect.Parameter("loop", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    run.__signature__ = signature.replace(parameters=[loop, *signature.parameters.values()])  # type: ignore[attr-defined]
+    marked: Callable[..., None] = pytest.mark.parametrize("loop", LOOPS)(run)
+    return marked

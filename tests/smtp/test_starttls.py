@@ -1,0 +1,416 @@
+"""Sessions in TLS, and handshakes that go wrong: on asyncio's event loop and on the server's own."""
+
+import asyncio
+import contextlib
+import re
+import ssl
+import warnings
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from smtpgate.record import Record
+from smtpgate.server.tls import ServerTls
+from smtpgate.smtp.limits import DialogLimits
+from smtpgate.smtp.tls import TlsMode
+from tests.certificates import NAME, Certificate, issue
+from tests.fakes import FakeDownstream
+from tests.harness import PATIENCE, Client, Gate, serving
+from tests.loops import on_both_loops
+from tests.smtp.test_session import BODY, assert_serves, reset
+
+GREETING = "EHLO client.example.net"
+MODES: list[TlsMode] = ["starttls", "implicit"]
+
+
+@contextlib.asynccontextmanager
+async def secured(gate: Gate, mode: TlsMode, context: ssl.SSLContext) -> AsyncIterator[Client]:
+    """A client in TLS that said EHLO."""
+    if mode == "implicit":
+        async with gate.client(tls=context) as client:
+            await client.greet()
+            yield client
+    else:
+        async with gate.client() as client:
+            await client.greet()
+            await client.start_tls(context)
+            yield client
+
+
+@contextlib.asynccontextmanager
+async def before_handshake(gate: Gate, mode: TlsMode) -> AsyncIterator[Client]:
+    """A client whose next bytes the server takes for its handshake."""
+    async with gate.client() as client:
+        if mode == "starttls":
+            await client.greet()
+            assert (await client.ask("STARTTLS")).startswith("220 ")
+        yield client
+
+
+def client_hello(context: ssl.SSLContext) -> bytes:
+    """The first bytes of a handshake."""
+    out = ssl.MemoryBIO()
+    connection = context.wrap_bio(ssl.MemoryBIO(), out, server_hostname=NAME)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        connection.do_handshake()
+    return out.read()
+
+
+async def until(come_true: Callable[[], bool]) -> None:
+    """Let the server go on until something has happened to it."""
+    async with asyncio.timeout(PATIENCE):
+        while not come_true():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+def offers(reply: str) -> set[str]:
+    return {line[4:].split()[0] for line in reply.split("\n")[1:]} & {"STARTTLS", "REQUIRETLS"}
+
+
+def only(records: list[Record]) -> Record:
+    [record] = records
+    return record
+
+
+@pytest.mark.parametrize("requiretls", [False, True])
+@on_both_loops
+async def test_what_is_offered(requiretls: bool, certificate: Certificate) -> None:
+    context, tls = certificate.client_context(), ServerTls(certificate.settings())
+    in_tls = {"REQUIRETLS"} if requiretls else set()
+    downstream = FakeDownstream(requiretls=requiretls)
+    async with serving(downstream=downstream, tls="starttls", server_tls=tls) as gate, gate.client() as client:
+        assert offers(await client.greet()) == {"STARTTLS"}
+        assert offers(await client.start_tls(context)) == in_tls
+    async with (
+        serving(downstream=downstream, tls="implicit", server_tls=tls) as gate,
+        gate.client(tls=context) as client,
+    ):
+        assert offers(await client.greet()) == in_tls
+    async with serving(downstream=downstream) as gate, gate.client() as client:
+        assert offers(await client.greet()) == set()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@on_both_loops
+async def test_the_record_and_received_tell(mode: TlsMode, certificate: Certificate) -> None:
+    async with serving(tls=mode, server_tls=ServerTls(certificate.settings())) as gate:
+        async with secured(gate, mode, certificate.client_context()) as client:
+            replies = await client.deliver("me@example.net", ["you@example.org"], BODY)
+            assert replies[-1].startswith("250 ")
+        record = only(await gate.settled())
+        assert record.tls == {"version": "TLSv1.3", "cipher": "TLS_AES_256_GCM_SHA384", "bits": 256, "sni": NAME}
+        assert re.search(
+            rb" with ESMTPS id \w{8}\r\n\t\(version=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384 bits=256\)\r\n\tfor ",
+            gate.downstream.messages[0].content,
+        )
+
+
+@on_both_loops
+async def test_protocol_names_in_received(certificate: Certificate) -> None:
+    """RFC 3848, RFC 6531 §4.3; nothing was ever registered for HELO in TLS."""
+    async with serving(tls="implicit", server_tls=ServerTls(certificate.settings())) as gate:
+        async with gate.client(tls=certificate.client_context()) as client:
+            await client.reply()
+            for greeting, options in (("HELO a", ""), ("EHLO a", ""), ("EHLO a", " SMTPUTF8")):
+                await client.ask(greeting)
+                await client.ask(f"MAIL FROM:<me@example.net>{options}")
+                await client.ask("RCPT TO:<you@example.org>")
+                await client.ask("DATA")
+                await client.ask(BODY + b".\r\n")
+        names = [re.search(rb" with (\w+) id ", message.content)[1] for message in gate.downstream.messages]  # type: ignore[index]
+        assert names == [b"SMTP", b"ESMTPS", b"UTF8SMTPS"]
+
+
+@on_both_loops
+async def test_requiretls_is_passed_on(certificate: Certificate) -> None:
+    downstream = FakeDownstream(requiretls=True)
+    tls = ServerTls(certificate.settings())
+    async with serving(downstream=downstream, tls="implicit", server_tls=tls) as gate:
+        async with secured(gate, "implicit", certificate.client_context()) as client:
+            for option in ("", " REQUIRETLS"):
+                await client.ask(f"MAIL FROM:<me@example.net>{option}")
+                await client.ask("RCPT TO:<you@example.org>")
+                await client.ask("DATA")
+                await client.ask(BODY + b".\r\n")
+        assert [message.envelope.requiretls for message in downstream.messages] == [False, True]
+
+
+GARBAGE = {
+    "http": (b"GET / HTTP/1.0\r\n\r\n", "http request"),
+    "smtp": (b"EHLO client.example.net\r\n", None),
+    "noise": (bytes(range(256)) * 4, None),
+    "much noise": (b"\x16\x03\x01" + b"\xff" * 600_000, None),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("garbage", GARBAGE)
+@on_both_loops
+async def test_garbage_instead_of_a_handshake(mode: TlsMode, garbage: str, certificate: Certificate) -> None:
+    data, said = GARBAGE[garbage]
+    async with serving(tls=mode, server_tls=ServerTls(certificate.settings())) as gate:
+        async with before_handshake(gate, mode) as client:
+            with contextlib.suppress(ConnectionError):
+                await client.send(data)
+                await client.reader.read()
+        record = only(await gate.settled())
+        assert record.tls is not None
+        assert record.tls["failed"] == said if said else record.tls["failed"]
+        assert record.outcome == "abandoned"
+        assert not gate.services.connections
+        await still_serves(gate, mode, certificate)
+
+
+async def still_serves(gate: Gate, mode: TlsMode, certificate: Certificate) -> None:
+    async with secured(gate, mode, certificate.client_context()) as client:
+        assert (await client.deliver("a@example.net", ["b@example.org"], BODY))[-1].startswith("250 ")
+
+
+def old_client(version: ssl.TLSVersion) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = context.maximum_version = version
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    return context
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("minimum", "version", "welcome"),
+    [
+        ("1.2", ssl.TLSVersion.TLSv1_1, False),
+        ("1.2", ssl.TLSVersion.TLSv1_2, True),
+        ("1.3", ssl.TLSVersion.TLSv1_2, False),
+        ("1.3", ssl.TLSVersion.TLSv1_3, True),
+    ],
+)
+@on_both_loops
+async def test_versions(
+    mode: TlsMode, minimum: str, version: ssl.TLSVersion, welcome: bool, certificate: Certificate
+) -> None:
+    async with serving(tls=mode, server_tls=ServerTls(certificate.settings(minimum))) as gate:
+        if welcome:
+            async with secured(gate, mode, old_client(version)) as client:
+                assert (await client.ask("NOOP")).startswith("250 ")
+        else:
+            with pytest.raises((ssl.SSLError, ConnectionError)):
+                async with secured(gate, mode, old_client(version)):
+                    pass
+            assert only(await gate.settled()).tls == {"failed": "unsupported protocol"}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("begun", [False, True])
+@on_both_loops
+async def test_a_handshake_that_never_ends(mode: TlsMode, begun: bool, certificate: Certificate) -> None:
+    limits = DialogLimits(command_timeout=0.1)
+    async with serving(tls=mode, server_tls=ServerTls(certificate.settings()), limits=limits) as gate:
+        async with before_handshake(gate, mode) as client:
+            if begun:
+                await client.send(client_hello(certificate.client_context())[:50])
+            assert await client.reply() == ""
+        assert only(await gate.settled()).tls == {"failed": "not finished within 0.1 s"}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("how", ["fin", "rst", "half-close"])
+@pytest.mark.parametrize("sent", [0, 50, None], ids=["at once", "in ClientHello", "after ClientHello"])
+@on_both_loops
+async def test_the_client_hangs_up_in_the_handshake(
+    mode: TlsMode, how: str, sent: int | None, certificate: Certificate
+) -> None:
+    async with serving(tls=mode, server_tls=ServerTls(certificate.settings())) as gate:
+        async with before_handshake(gate, mode) as client:
+            await client.send(client_hello(certificate.client_context())[:sent])
+            if how == "rst":
+                reset(client)
+            elif how == "half-close":
+                client.writer.write_eof()
+                await client.reader.read()
+        records = await gate.settled()
+        if how != "rst":  # who is reset at once may be gone before the server knew of it
+            assert only(records).tls == {"failed": "the client hung up"}
+        assert not gate.services.connections
+        await still_serves(gate, mode, certificate)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@on_both_loops
+async def test_a_stop_does_not_wait_for_handshakes(mode: TlsMode, certificate: Certificate) -> None:
+    async with serving(tls=mode, server_tls=ServerTls(certificate.settings())) as gate:
+        async with before_handshake(gate, mode) as client:
+            await until(lambda: any(connection._shaking_hands for connection in gate.services.connections))
+            gate.services.closing = True
+            for connection in list(gate.services.connections):
+                connection.shut_down()
+            with contextlib.suppress(ConnectionError):
+                assert await client.reader.read() == b""
+        assert only(await gate.settled()).tls == {"failed": "the connection was lost"}
+
+
+@on_both_loops
+async def test_too_many_sessions_for_implicit_tls(certificate: Certificate) -> None:
+    """There is no room for a handshake either: the connection is closed, and the record knows."""
+    tls = ServerTls(certificate.settings())
+    async with serving(tls="implicit", server_tls=tls, limits=DialogLimits(sessions=1)) as gate:
+        async with secured(gate, "implicit", certificate.client_context()):
+            with pytest.raises((ssl.SSLError, ConnectionError)):
+                async with gate.client(tls=certificate.client_context()):
+                    pass
+        record = only(await gate.settled())
+        assert record.tls == {"failed": "not begun: too many connections"}
+        assert (record.outcome, record.decided_by) == ("deferred", "smtpgate")
+
+
+ENDS = ["close_notify", "fin", "rst"]
+
+
+def hang_up(client: Client, how: str) -> None:
+    """End the connection; only close_notify tells that it is meant."""
+    if how == "close_notify":
+        client.writer.close()
+    elif how == "rst":
+        reset(client)
+    else:
+        client.writer.transport.abort()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("how", ENDS)
+@pytest.mark.parametrize("command", ["DATA", "BDAT 1000 LAST"])
+@on_both_loops
+async def test_tls_ends_inside_of_a_message(mode: TlsMode, how: str, command: str, certificate: Certificate) -> None:
+    async with serving(tls=mode, server_tls=ServerTls(certificate.settings())) as gate:
+        async with secured(gate, mode, certificate.client_context()) as client:
+            await client.ask("MAIL FROM:<me@example.net>")
+            await client.ask("RCPT TO:<you@example.org>")
+            await client.send(command)
+            if command == "DATA":
+                await client.reply()
+            await client.send(b"Subject: unfinished\r\n\r\nIt ends here\r\n")
+            hang_up(client, how)
+        record = only(await gate.settled())
+        assert gate.downstream.messages == []
+        assert record.outcome == "abandoned"
+        assert gate.services.memory.held == 0
+        await still_serves(gate, mode, certificate)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("how", ENDS)
+@on_both_loops
+async def test_tls_ends_after_the_final_dot(mode: TlsMode, how: str, certificate: Certificate) -> None:
+    """From the hand-over on nothing cancels it."""
+    go_on = asyncio.Event()
+    downstream = FakeDownstream(gate=go_on)
+    async with serving(downstream=downstream, tls=mode, server_tls=ServerTls(certificate.settings())) as gate:
+        async with secured(gate, mode, certificate.client_context()) as client:
+            await client.ask("MAIL FROM:<me@example.net>")
+            await client.ask("RCPT TO:<you@example.org>")
+            await client.ask("DATA")
+            await client.send(BODY + b".\r\n")
+            await downstream.delivering.wait()
+            hang_up(client, how)
+            await until(lambda: not gate.services.connections)
+        go_on.set()
+        assert only(await gate.settled()).outcome == "accepted"
+        assert len(downstream.messages) == 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+@on_both_loops
+async def test_a_large_message_arrives_as_it_was(mode: TlsMode, certificate: Certificate) -> None:
+    content = BODY + b"".join(b"%08d and what fills the line up.\r\n" % number for number in range(60_000))
+    async with serving(tls=mode, server_tls=ServerTls(certificate.settings())) as gate:
+        async with secured(gate, mode, certificate.client_context()) as client:
+            replies = await client.deliver("me@example.net", ["you@example.org"], content)
+            assert replies[-1].startswith("250 ")
+        assert gate.downstream.messages[0].content.endswith(content)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@on_both_loops
+async def test_a_flood_behind_the_handshake(mode: TlsMode, certificate: Certificate) -> None:
+    """More than the server buffers, sent at once: the client is slowed down, and answered."""
+    count = 50_000
+    async with serving(tls=mode, server_tls=ServerTls(certificate.settings())) as gate, gate.client() as client:
+        if mode == "starttls":
+            await client.greet()
+            await client.ask("STARTTLS")
+        await client.shake_hands(certificate.client_context())
+        sending = asyncio.create_task(client.send(b"NOOP\r\n" * count))
+        if mode == "implicit":
+            assert (await client.reply()).startswith("220 ")
+        for _ in range(count):
+            assert await client.line() == "250 2.0.0 Ok\r\n"
+        await sending
+
+
+@on_both_loops
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_flood_in_the_last_flight_of_the_handshake(mode: TlsMode, certificate: Certificate) -> None:
+    """The same, before the server has moved over to TLS."""
+    count = 50_000
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    connection = certificate.client_context().wrap_bio(incoming, outgoing, server_hostname=NAME)
+    async with serving(tls=mode, server_tls=ServerTls(certificate.settings())) as gate:
+        async with before_handshake(gate, mode) as client, asyncio.timeout(PATIENCE):
+            while True:
+                try:
+                    connection.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    await client.send(outgoing.read())
+                    incoming.write(await client.reader.read(65536))
+            connection.write(b"NOOP\r\n" * count)
+            sending = asyncio.create_task(client.send(outgoing.read()))
+            replies = 0
+            while replies < count:
+                try:
+                    replies += connection.read(65536).count(b"\n")
+                except ssl.SSLWantReadError:
+                    incoming.write(await client.reader.read(65536))
+            await sending
+
+
+@on_both_loops
+async def test_the_time_out_says_why(certificate: Certificate) -> None:
+    limits = DialogLimits(command_timeout=0.1)
+    async with serving(tls="implicit", server_tls=ServerTls(certificate.settings()), limits=limits) as gate:
+        async with gate.client(tls=certificate.client_context()) as client:
+            await client.reply()
+            assert (await client.reply()).startswith("421 4.4.2 ")
+            assert await client.reply() == ""
+        await gate.settled()
+        assert not gate.services.connections
+
+
+@on_both_loops
+async def test_another_session_in_plaintext_is_not_disturbed(certificate: Certificate) -> None:
+    async with serving(tls="starttls", server_tls=ServerTls(certificate.settings())) as gate:
+        async with gate.client() as plain, secured(gate, "starttls", certificate.client_context()):
+            await plain.greet()
+            async with before_handshake(gate, "starttls") as broken:
+                await broken.send(b"no handshake\r\n")
+                await broken.reader.read()
+            assert (await plain.deliver("me@example.net", ["you@example.org"], BODY))[-1].startswith("250 ")
+        await assert_serves(gate)
+
+
+@on_both_loops
+async def test_a_new_certificate_is_for_new_sessions(tmp_path, caplog) -> None:
+    first = issue(tmp_path)
+    old = first.client_context()
+    server_tls = ServerTls(first.settings())
+    async with serving(tls="starttls", server_tls=server_tls) as gate, secured(gate, "starttls", old) as begun:
+        new = issue(tmp_path).client_context()
+        await server_tls.refresh()
+        async with secured(gate, "starttls", new) as client:
+            assert (await client.ask("NOOP")).startswith("250 ")
+        assert (await begun.ask("NOOP")).startswith("250 ")
+        with pytest.raises(ssl.SSLCertVerificationError):
+            async with secured(gate, "starttls", old):
+                pass
+        assert "changed and is used from now on" in caplog.text
