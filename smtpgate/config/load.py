@@ -69,8 +69,7 @@ def load(text: str, registry: Mapping[str, CheckSpec], file: str = "config.toml"
     phases = RuleReader(document, registry, delay_reject=delay_reject).read(document.table("phases"))
     if server:
         _check_server(document, server)
-    if tls and any(listener.tls != "none" for listener in listeners):
-        _check_tls(document, tls)
+    _check_tls(document)
     if limits:
         _check_limits(document, limits)
     routes = _routes(document, listeners)
@@ -164,11 +163,17 @@ def _check_server(document: Document, server: ServerSettings) -> None:
             )
 
 
-def _check_tls(document: Document, tls: TlsSettings) -> None:
-    """A listener speaks TLS. Whether the files are right is seen when they are read (server/tls.py)."""
+def _check_tls(document: Document) -> None:
+    """The first listener with TLS needs it all. Whether the files are right is seen when they are read."""
+    tables = document.data.get("listener")
+    modes = (
+        [table.get("tls", "none") for table in tables if isinstance(table, dict)] if isinstance(tables, list) else []
+    )
+    first = next((index for index, mode in enumerate(modes) if mode in ("starttls", "implicit")), None)
     for field in _fields(TlsSettings):
-        if not getattr(tls, field.name):
-            document.error(("tls", field.name), "missing: a listener has TLS", field.metadata["help"])
+        if first is not None and not document.table("tls").get(field.name, field.default):
+            problem = f"{quote(modes[first])} needs {field.name} in [tls]"
+            document.error(("listener", first, "tls"), problem, field.metadata["help"])
 
 
 def _check_limits(document: Document, limits: LimitSettings) -> None:

@@ -35,7 +35,7 @@ class ServerTls:
     check_every: seconds between two looks at the files.
     """
 
-    def __init__(self, settings: TlsSettings, *, check_every: float = 10.0) -> None:
+    def __init__(self, settings: TlsSettings, *, check_every: float = 5.0) -> None:
         self._settings = settings
         self._check_every = check_every
         self._seen = _stamps(settings)
@@ -49,7 +49,10 @@ class ServerTls:
         """Read the files again whenever they change, until cancelled."""
         while True:
             await asyncio.sleep(self._check_every)
-            await self.refresh()
+            try:
+                await self.refresh()
+            except Exception:
+                log.exception("the certificate %s cannot be read again", self._settings.certificate)
 
     async def refresh(self) -> None:
         """Read the files again if they changed."""

@@ -9,6 +9,7 @@ import pytest
 
 from smtpgate.cli import config
 from smtpgate.values import system_name
+from tests.certificates import Certificate, issue
 
 SHIPPED = Path(__file__).parents[2] / "config.toml"
 
@@ -54,6 +55,31 @@ def test_every_error_is_printed_and_the_status_is_1(action: str, capsys: pytest.
     assert out == ""
     assert len(err.splitlines()) == 2
     assert err.splitlines()[1].endswith('did you mean "reject_unauth_pipelining"?')
+
+
+def with_tls(directory: Path) -> Certificate:
+    """The shipped configuration with TLS on its listener."""
+    text = SHIPPED.read_text().replace(':2525"', ':2525"\ntls = "starttls"')
+    Path("config.toml").write_text(text + '\n[tls]\ncertificate = "certificate.pem"\nkey = "key.pem"\n')
+    return issue(directory)
+
+
+def test_check_reads_the_certificate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with_tls(tmp_path)
+    assert smtpgate("config", "check") == 0
+    assert capsys.readouterr().out.startswith("config.toml is right: ")
+
+
+@pytest.mark.parametrize("option", ["certificate", "key"])
+def test_a_file_of_tls_that_is_missing(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    getattr(with_tls(tmp_path), option).unlink()
+    line = Path("config.toml").read_text().partition(f"\n{option} = ")[0].count("\n") + 2
+    with pytest.raises(SystemExit) as exited:
+        smtpgate("config", "check")
+    assert exited.value.code == 1
+    said = f'config.toml:{line}: [tls] {option}: "{option}.pem": there is no such file\n'
+    assert capsys.readouterr().err == said
+    assert smtpgate("config", "show") == 0  # who asks this need not be allowed to read a key
 
 
 def test_show_prints_every_default(capsys: pytest.CaptureFixture[str]) -> None:

@@ -172,6 +172,27 @@ def test_the_reply_is_that_of_the_rule_that_decided():
     assert f"The client was told: {GREYLISTED}" in tell(record.story())
 
 
+@pytest.mark.parametrize(
+    ("tls", "line"),
+    [
+        (
+            {"version": "TLSv1.3", "cipher": "TLS_AES_256_GCM_SHA384", "bits": 256, "sni": "mx.example.org"},
+            "  encrypted with TLSv1.3, TLS_AES_256_GCM_SHA384, 256 bits, for mx.example.org",
+        ),
+        (
+            {"version": "TLSv1.2", "cipher": "ECDHE-RSA-AES128-GCM-SHA256", "bits": 128, "sni": None},
+            "  encrypted with TLSv1.2, ECDHE-RSA-AES128-GCM-SHA256, 128 bits",
+        ),
+        ({"failed": "no shared cipher"}, "  TLS handshake failed: no shared cipher"),
+    ],
+)
+def test_what_protected_the_session(tls, line):
+    record = accepted()
+    record.tls = tls
+    told = tell(record.story()).splitlines()
+    assert told[told.index("CLIENT   2001:db8::1 connected to 0.0.0.0:25") + 1] == line
+
+
 def test_an_accepted_message_names_who_does_not_get_it():
     record = refused()
     record.outcome, record.decided_by = "accepted", None

@@ -9,7 +9,7 @@ from aiosmtpd.smtp import SMTP
 from smtpgate.smtp.dialog import Dialog
 from smtpgate.smtp.protocol import Connection
 
-OVERRIDDEN = ["_handle_client", "_reset_timeout", "_timeout_cb", "eof_received"]
+OVERRIDDEN = ["connection_lost", "_handle_client", "_reset_timeout", "_timeout_cb", "eof_received"]
 USED = ["_cb_client_connected", "connection_made", "connection_lost"]
 SET_BY_ITS_CONSTRUCTOR = [
     "loop", "event_handler", "hostname", "enable_SMTPUTF8", "tls_context", "session", "envelope", "transport",
@@ -47,6 +47,15 @@ def test_no_command_of_its_is_reachable() -> None:
     """Only our own table is asked, so that its address parser and its DATA are never run."""
     ours = {function.__module__ for function in Dialog.VERBS.values()}
     assert ours == {"smtpgate.smtp.dialog"}
+
+
+def test_the_streams_can_move_to_tls() -> None:
+    """What asyncio.StreamWriter.start_tls and StreamReaderProtocol set, and we with them."""
+    assert "self._transport = " in inspect.getsource(asyncio.StreamWriter.start_tls)
+    assert "self._over_ssl" in inspect.getsource(asyncio.StreamReaderProtocol.eof_received)
+    reader = inspect.getsource(asyncio.StreamReader.feed_data)
+    assert "self._transport.pause_reading()" in reader
+    assert "self._paused = True" in reader
 
 
 def test_the_stream_reader_has_its_buffer() -> None:

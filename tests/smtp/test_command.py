@@ -105,6 +105,14 @@ def test_mail_parameters_refused(text: str, code: int) -> None:
     assert (caught.value.reply.code, caught.value.reply.enhanced) == (code, "5.5.4")
 
 
+def test_requiretls_is_known_in_tls_only() -> None:
+    assert parse_mail_parameters(" REQUIRETLS", ALL, in_tls=True) == MailParameters(requiretls=True)
+    for text, in_tls, code in ((" REQUIRETLS", False, 555), (" REQUIRETLS=1", True, 501)):
+        with pytest.raises(CommandError) as caught:
+            parse_mail_parameters(text, ALL, in_tls=in_tls)
+        assert caught.value.reply.code == code
+
+
 @pytest.mark.parametrize("text", [" BODY=8BITMIME", " SMTPUTF8", " RET=FULL", " ENVID=x"])
 def test_mail_parameters_that_were_not_offered(text: str) -> None:
     with pytest.raises(CommandError) as caught:

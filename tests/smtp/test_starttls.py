@@ -355,8 +355,9 @@ async def test_a_flood_in_the_last_flight_of_the_handshake(mode: TlsMode, certif
     count = 50_000
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     connection = certificate.client_context().wrap_bio(incoming, outgoing, server_hostname=NAME)
-    async with serving(tls=mode, server_tls=ServerTls(certificate.settings())) as gate:
-        async with before_handshake(gate, mode) as client, asyncio.timeout(PATIENCE):
+    tls = ServerTls(certificate.settings())
+    async with serving(tls=mode, server_tls=tls) as gate, before_handshake(gate, mode) as client:
+        async with asyncio.timeout(PATIENCE):
             while True:
                 try:
                     connection.do_handshake()
