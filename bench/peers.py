@@ -32,7 +32,7 @@ url = "smtp://127.0.0.1:{sink}"
 url = "sqlite:///{directory}/smtpgate.db"
 [limits]
 client_connections = 0
-sessions = 20000
+sessions = 9900
 [phases]
 rcpt = ["permit_mynetworks", "reject_unauth_destination"]
 """

@@ -95,7 +95,7 @@ class LimitSettings:
     message_memory: int = option(above_zero(size), "128MiB", "for all messages being received at one time")
     memory_per_message: int = option(above_zero(size), "2MiB", "of that, for one message; larger ones go to `spool`")
     recipients: int = option(count, 1000, "most recipients of one message")
-    sessions: int = option(count, 1000, "most sessions at one time")
+    sessions: int = option(count, 5000, "most sessions of one worker at one time")
     command_timeout: float = option(above_zero(duration), "5m", "how long a silent client is waited for")
     session_timeout: float = option(
         above_zero(duration), "30m", "how long a session may go without delivering a message"

@@ -45,9 +45,10 @@ class Rate:
 class Facts:
     """Called once a second, it tells what is going on in the worker's parts.
 
-    sessions, transactions: open now. messages_per_second: accepted, over the last minute. outcomes: of all transactions
-    since the worker began. records_waiting, records_dropped: on their way to the store, and lost on it. dns_answers:
-    kept in memory. downstream: how each of its servers is doing (ServerHealth).
+    sessions, transactions: open now. stress: sessions are running out. messages_per_second: accepted, over the last
+    minute. outcomes: of all transactions since the worker began. records_waiting, records_dropped: on their way to the
+    store, and lost on it. dns_answers: kept in memory. downstream: how each of its servers is doing
+    (ServerHealth).
     """
 
     services: Services
@@ -62,6 +63,7 @@ class Facts:
         outcomes = self.tally.outcomes
         return {
             "sessions": len(connections),
+            "stress": self.services.room.stress,
             "transactions": sum(connection.reception.tx is not None for connection in connections),
             "messages_per_second": round(self._rate.sample(time.monotonic(), outcomes["accepted"]), 3),
             "outcomes": dict(outcomes),

@@ -93,7 +93,9 @@ def _state(worker: WorkerProcess, now: float) -> str:
         return "stuck"
     if not worker.is_ready:
         return "starting"
-    return "draining" if worker.draining else "serving"
+    if worker.draining:
+        return "draining"
+    return "stressed" if worker.report and worker.report["stress"] else "serving"
 
 
 def _memory(pid: int) -> int | None:

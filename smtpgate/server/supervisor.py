@@ -26,6 +26,7 @@ from smtpgate.server.status import is_stuck, status
 from smtpgate.server.systemd import Notifier
 from smtpgate.server.worker import STOP_WITHIN, Worker, freeze
 from smtpgate.server.worker_process import SUPERVISED, WorkerProcess, fork_worker
+from smtpgate.smtp.client_table import ClientTable
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ READY_WITHIN = 30.0
 # Behind a worker's own limit: the downstream's last answers are waited for, records are written.
 _KILL_AFTER_STOP = STOP_WITHIN + 30.0
 _TICK = 1.0
+# Workers that count clients together: several generations of them on a large machine.
+_COLUMNS = 64
 
 
 class Supervisor:
@@ -67,6 +70,7 @@ class Supervisor:
         self._signals: list[int] = []
         self._wake, self._waker = socket.socketpair()
         self._control = ControlServer(settings.server.control, self._selector, self._requested)
+        self._clients = ClientTable(_COLUMNS)
         self._current: Generation | None = None
         self._coming: Generation | None = self._generation(settings)
         self._reload_asked: list[Answer] = []  # the first one's reload is under way while there is a coming generation
@@ -157,15 +161,26 @@ class Supervisor:
         return Generation(settings, count, self._fork)
 
     def _fork(self, generation: Generation, slot: int) -> WorkerProcess:
-        return fork_worker(slot, partial(self._work, generation.settings, slot))
+        column = self._clients.take()
+        try:
+            return fork_worker(slot, column, partial(self._work, generation.settings, slot, column))
+        except OSError:
+            self._give_back(column)
+            raise
 
-    def _work(self, settings: Settings, slot: int, reports: socket.socket) -> None:
+    def _give_back(self, column: int | None) -> None:
+        if column is not None:
+            self._clients.give_back(column)
+
+    def _work(self, settings: Settings, slot: int, column: int | None, reports: socket.socket) -> None:
         """In the child: serve."""
         for end in (self._wake, self._waker, *(worker.reports for worker in self._workers)):
             end.close()
         self._control.close_inherited()
         sockets = self._sockets.inherit({listener.address for listener in settings.listeners})
-        uvloop.run(_serve(Worker(settings, sockets, self._write_log, deletes=slot == 0), reports))
+        counts = None if column is None else self._clients.counts(column, time.monotonic)
+        worker = Worker(settings, sockets, self._write_log, deletes=slot == 0, counts=counts)
+        uvloop.run(_serve(worker, reports))
 
     def _start_missing(self, now: float) -> None:
         for generation in (self._current, self._coming):
@@ -183,6 +198,7 @@ class Supervisor:
             if ended is None:
                 continue
             self._workers.remove(worker)
+            self._give_back(worker.column)
             if worker.reports in self._selector.get_map():
                 self._selector.unregister(worker.reports)
             worker.read_rest()

@@ -15,11 +15,13 @@ from smtpgate.dns.cache import CachingResolver
 from smtpgate.dns.stub import StubResolver
 from smtpgate.phases.context import Context
 from smtpgate.phases.engine import Engine
+from smtpgate.server.descriptors import raise_descriptor_limit, sessions_within
 from smtpgate.server.downstream import configured_downstream
 from smtpgate.server.facts import Facts, Tally
 from smtpgate.server.recorder import Recorder
 from smtpgate.server.sockets import BACKLOG
 from smtpgate.server.tls import ServerTls
+from smtpgate.smtp.client_table import ClientCounts
 from smtpgate.smtp.content import LinePolicy
 from smtpgate.smtp.dialog import Dialog
 from smtpgate.smtp.limits import DialogLimits
@@ -49,7 +51,7 @@ class Worker:
     """A serving process.
 
     sockets: for each listener one that is listened on. write_log: takes the log's lines. deletes: whether it deletes
-    old records; of several workers one is enough.
+    old records; of several workers one is enough. counts: by client network, shared with other workers.
     """
 
     def __init__(
@@ -59,11 +61,13 @@ class Worker:
         write_log: Callable[[str], None],
         *,
         deletes: bool = True,
+        counts: ClientCounts | None = None,
     ) -> None:
         self._settings = settings
         self._sockets = sockets
         self._write_log = write_log
         self._deletes = deletes
+        self._counts = counts
         self._leave = asyncio.Event()
         self._stop = asyncio.Event()
         self._servers: list[asyncio.Server] = []
@@ -94,7 +98,8 @@ class Worker:
             record=tally.put,
             clock=time.time,
             spool=spool,
-            limits=DialogLimits(**dataclasses.asdict(settings.limits)),
+            limits=_limits(settings),
+            counts=self._counts,
             lines=LinePolicy(settings.server.bare_newline, settings.server.long_lines),
             mynetworks=settings.server.mynetworks,
         )
@@ -190,3 +195,8 @@ def _prepare(spool: Spool) -> None:
     except OSError as error:
         # It may come back; until then, only large messages are put off.
         log.warning("starting without the spool: %s", error)
+
+
+def _limits(settings: Settings) -> DialogLimits:
+    limits = DialogLimits(**dataclasses.asdict(settings.limits))
+    return dataclasses.replace(limits, sessions=sessions_within(raise_descriptor_limit(), limits.sessions))

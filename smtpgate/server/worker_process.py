@@ -21,13 +21,15 @@ class WorkerProcess:
     """A child process.
 
     slot: its number among those that run with one configuration, from 0. started: monotonic time in seconds, as are
-    all others. reports: ends when the child does. report: its last one; None before it is ready.
+    all others. reports: ends when the child does. report: its last one; None before it is ready. column: of the table
+    in which the workers count clients; None if that had none left.
     """
 
-    def __init__(self, pid: int, slot: int, reports: socket.socket) -> None:
+    def __init__(self, pid: int, slot: int, reports: socket.socket, column: int | None) -> None:
         self.pid = pid
         self.slot = slot
         self.reports = reports
+        self.column = column
         self.started = self.heard = time.monotonic()
         self.report: dict[str, Any] | None = None
         self.draining = False
@@ -84,7 +86,7 @@ class WorkerProcess:
             pass  # it is waited for next
 
 
-def fork_worker(slot: int, work: Callable[[socket.socket], None]) -> WorkerProcess:
+def fork_worker(slot: int, column: int | None, work: Callable[[socket.socket], None]) -> WorkerProcess:
     """Fork. In the child: do the work, which gets the socket for its reports, and exit."""
     ours, theirs = socket.socketpair()
     # A signal that came between fork() and the end of our handlers would be lost in the child.
@@ -97,7 +99,7 @@ def fork_worker(slot: int, work: Callable[[socket.socket], None]) -> WorkerProce
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SUPERVISED)
         theirs.close()
     ours.setblocking(False)
-    return WorkerProcess(pid, slot, ours)
+    return WorkerProcess(pid, slot, ours, column)
 
 
 def _become_worker(work: Callable[[socket.socket], None], ours: socket.socket, theirs: socket.socket) -> NoReturn:

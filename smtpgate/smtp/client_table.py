@@ -2,7 +2,7 @@
 
 One anonymous shared mapping, made before the workers are forked, has a column for each of them. A worker writes its own
 column only and adds up all of them to read, so that nothing can stay locked when one is killed; its column is emptied
-for its successor. A reader beside a writer sees a count of a moment ago or of now: single words are written at once.
+for the next one. A reader beside a writer sees a count of a moment ago or of now: single words are written at once.
 
 The size is fixed. A network finds its place by a keyed hash, which no client can aim at; where too many meet, the one
 that finds no place is not counted: mistakes are in favour of the client.
@@ -23,24 +23,37 @@ _WORD = 4
 
 
 class ClientTable:
-    """The shared mapping. columns: one for each worker that lives at the same time, those being drained included."""
+    """The shared mapping. columns: one for each worker that lives at the same time, those being drained included.
+
+    Whoever forks the workers takes a column for each before, and gives it back when the worker has ended.
+    """
 
     def __init__(self, columns: int, *, buckets: int = _BUCKETS) -> None:
-        self.columns = columns
         self._buckets = buckets
         self._key = secrets.token_bytes(16)
         self._stride = buckets * _PLACES * _WORDS
-        self._words = memoryview(mmap.mmap(-1, columns * self._stride * _WORD)).cast("I")
+        self._free = list(range(columns))
+        words = memoryview(mmap.mmap(-1, (columns * self._stride + 1) * _WORD)).cast("I")
+        self._words, self._used = words[:-1], words[-1:]  # so many columns have ever been taken
 
-    def clear(self, column: int) -> None:
-        """The worker of this column is gone: what it counted no longer holds."""
+    def take(self) -> int | None:
+        """A free column; None if there is none: such a worker counts for itself."""
+        if not self._free:
+            return None
+        column = min(self._free)  # those in use stay close together, and few are added up
+        self._free.remove(column)
+        self._used[0] = max(self._used[0], column + 1)
+        return column
+
+    def give_back(self, column: int) -> None:
+        """Its worker is gone: what it counted no longer holds."""
         start = column * self._stride
         self._words[start : start + self._stride] = memoryview(bytes(self._stride * _WORD)).cast("I")
+        self._free.append(column)
 
-    def column(self, index: int, clock: Callable[[], float]) -> "ClientCounts":
-        """The column of one worker, emptied. clock: in seconds, the same for all workers."""
-        self.clear(index)
-        return ClientCounts(self._words, self._bucket, index * self._stride, self._stride, self.columns, clock)
+    def counts(self, column: int, clock: Callable[[], float]) -> "ClientCounts":
+        """What the worker of this column counts with. clock: in seconds, the same for all workers."""
+        return ClientCounts(self._words, self._used, self._bucket, column * self._stride, self._stride, clock)
 
     def _bucket(self, network: bytes) -> tuple[int, int]:
         """Where in a column the network's bucket begins, and its tag, never 0."""
@@ -54,17 +67,17 @@ class ClientCounts:
     def __init__(
         self,
         words: "memoryview[int]",
+        used: "memoryview[int]",
         bucket: Callable[[bytes], tuple[int, int]],
         own: int,
         stride: int,
-        columns: int,
         clock: Callable[[], float],
     ) -> None:
         self._words = words
+        self._used = used
         self._bucket = bucket
         self._own = own
         self._stride = stride
-        self._columns = columns
         self._clock = clock
 
     def open(self, network: bytes) -> tuple[int, int]:
@@ -130,10 +143,16 @@ class ClientCounts:
         words, minute = self._words, self._minute()
         offset, tag = self._bucket(network)
         opened = rate = 0
-        for column in range(self._columns):
+        for column in range(self._used[0]):
             place = self._find(column * self._stride + offset, tag)
             if place is not None:
                 opened += words[place + _OPEN]
                 if words[place + _MINUTE] == minute:
                     rate += words[place + _RATES + what]
         return opened, rate
+
+
+def counts_of_one(clock: Callable[[], float]) -> ClientCounts:
+    """For a worker that is alone. clock: in seconds."""
+    table = ClientTable(1)
+    return table.counts(table.take() or 0, clock)

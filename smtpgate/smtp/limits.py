@@ -14,7 +14,7 @@ class DialogLimits:
     message_memory: int = 128 * 2**20
     memory_per_message: int = 2 * 2**20
     recipients: int = 1000
-    sessions: int = 1000
+    sessions: int = 5000
     command_timeout: float = 300.0
     session_timeout: float = 1800.0
     minimum_data_rate: int = 1024

@@ -63,11 +63,11 @@ class Closed(Exception):
 class Connection(SMTP):
     """One client's connection. The commands are in the subclass (dialog.py)."""
 
-    # Instances with more than 30 attributes in their dictionary cannot share its keys: 1.2 kB more for each idle client.
+    # An instance with more than 30 attributes in its dictionary cannot share the keys: 1.2 kB more for each client.
     __slots__ = (
-        "_between_commands", "_handler_coroutine", "_listener", "_reader", "_replies", "_shaking_hands", "_waiting_since",
-        "_writer", "chunk_left", "conduct", "ended", "envelope", "facts", "intake", "reception", "services", "session",
-        "tls_mode",
+        "_between_commands", "_handler_coroutine", "_listener", "_reader", "_replies", "_shaking_hands",
+        "_waiting_since", "_writer", "chunk_left", "conduct", "ended", "envelope", "facts", "intake",
+        "reception", "services", "session", "tls_mode",
     )  # fmt: skip
 
     VERBS: ClassVar[dict[str, Callable[..., Awaitable[None]]]] = {}

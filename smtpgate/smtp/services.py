@@ -11,7 +11,7 @@ from smtpgate.phases.engine import Engine
 from smtpgate.record import Record
 from smtpgate.relay.downstream import Downstream
 from smtpgate.smtp.acquaintances import Acquaintances
-from smtpgate.smtp.client_table import ClientCounts, ClientTable
+from smtpgate.smtp.client_table import ClientCounts, counts_of_one
 from smtpgate.smtp.clients import ClientLimits
 from smtpgate.smtp.content import LinePolicy
 from smtpgate.smtp.limits import DialogLimits, MessageMemory
@@ -56,7 +56,7 @@ class Services:
 
     def __post_init__(self) -> None:
         self.room = Room(self.limits, self.connections, self.monotonic)
-        counts = self.counts or ClientTable(1).column(0, self.monotonic)
+        counts = self.counts or counts_of_one(self.monotonic)
         self.clients = ClientLimits(self.limits, self.mynetworks, counts)
         self.memory = MessageMemory(self.limits.message_memory, self.limits.memory_per_message)
 

@@ -67,7 +67,7 @@ def test_defaults() -> None:
     assert (server.mynetworks, server.relay_domains, server.delay_reject) == ((), frozenset(), True)
     limits = settings.limits
     assert (limits.message_size, limits.message_memory) == (25 * 2**20, 128 * 2**20)
-    assert (limits.recipients, limits.sessions, limits.command_timeout) == (1000, 1000, 300.0)
+    assert (limits.recipients, limits.sessions, limits.command_timeout) == (1000, 5000, 300.0)
     assert (settings.listeners[0].host, settings.listeners[0].port) == ("::1", 25)
     assert (settings.relay.connect_timeout, settings.relay.timeout) == (10.0, 60.0)
     assert settings.store.url == "sqlite:///var/smtpgate.db"
