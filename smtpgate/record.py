@@ -1,6 +1,7 @@
 """The record: one transaction's whole story, and the reference under which it is found again."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,7 +59,9 @@ class Record:
 
     at: when it began, seconds since 1970. outcome: "accepted", "rejected", "deferred", "abandoned" (the client left or
     gave up). decided_by: the rule, "downstream" or "smtpgate" that refused it. Sizes in bytes, times in milliseconds.
-    tls: what protected the session, or {"failed": why}; None in plaintext.
+    via: the trusted servers that told who the client is, or why one was not believed ("failed"). forwarded: what one
+    told by XFORWARD of where the message came from. tls: what protected the session, or {"failed": why}; None in
+    plaintext.
     listed: the rules that already have an entry; pending: the tasks of shadow rules that still run.
     """
 
@@ -66,6 +69,8 @@ class Record:
     client: str
     listener: str
     ref: str = field(default_factory=new_reference)
+    via: list[dict[str, Any]] = field(default_factory=list)
+    forwarded: Mapping[str, str] | None = None
     tls: dict[str, Any] | None = None
     helo: str | None = None
     sender: str | None = None
@@ -99,6 +104,6 @@ class Record:
 
 
 _PLAIN = (
-    "ref", "at", "client", "listener", "tls", "helo", "sender", "recipients", "size", "outcome", "decided_by", "ms",
-    "omitted",
+    "ref", "at", "client", "listener", "via", "forwarded", "tls", "helo", "sender", "recipients", "size", "outcome",
+    "decided_by", "ms", "omitted",
 )  # fmt: skip

@@ -9,7 +9,7 @@ import os
 import pwd
 import re
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,20 @@ def network(value: Any) -> Network:
         return ipaddress.ip_network(value)
     except (TypeError, ValueError):
         raise ValueError('a network such as "192.0.2.0/24" or "2001:db8::/32", without host bits') from None
+
+
+def unmapped(address: IPAddress) -> IPAddress:
+    """The IPv4 address that an IPv6 address stands for (::ffff:192.0.2.1), or else the address itself.
+
+    A listener on [::] sees IPv4 clients like that; rules and lists mean the IPv4 address.
+    """
+    mapped = address.ipv4_mapped if address.version == 6 else None
+    return mapped or address
+
+
+def is_in(address: IPAddress, networks: Iterable[Network]) -> bool:
+    """Whether one of the networks holds the address."""
+    return any(address in network for network in networks)
 
 
 @dataclass(frozen=True, slots=True)

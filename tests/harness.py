@@ -18,9 +18,11 @@ from smtpgate.server.tls import ServerTls
 from smtpgate.smtp.content import LinePolicy
 from smtpgate.smtp.dialog import Dialog
 from smtpgate.smtp.limits import DialogLimits
+from smtpgate.smtp.peers import TrustedPeers
 from smtpgate.smtp.services import Services
 from smtpgate.smtp.tls import TlsMode
 from smtpgate.spool import Spool
+from smtpgate.values import network
 from tests.certificates import NAME
 from tests.fake_store import FakeDelivered, FakeGreylist
 from tests.fakes import Clock, FakeDns, FakeDownstream
@@ -159,9 +161,14 @@ async def serving(
     spool: Spool | None = None,
     tls: TlsMode = "none",
     server_tls: ServerTls | None = None,
+    proxies: Sequence[str] = (),
 ) -> AsyncIterator[Gate]:
-    """Serve on a free loopback port. config: TOML; [server] keys may stand at its start, sections behind."""
+    """Serve on a free loopback port. config: TOML; [server] keys may stand at its start, sections behind.
+
+    proxies: the networks from which a PROXY header is required.
+    """
     settings = load(_BASE + config, REGISTRY)
+    networks = [network(text) for text in proxies]
     clock = Clock()
     dns = dns or FakeDns()
     context = Context(
@@ -187,10 +194,13 @@ async def serving(
         lines or LinePolicy(),
         monotonic=clock,
         mynetworks=settings.server.mynetworks,
+        peers=TrustedPeers(settings.server.xclient_peers, settings.server.xforward_peers, networks),
     )
     services.tls_context = server_tls.context if server_tls else None
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Dialog(services, "test", loop=loop, tls=tls), "127.0.0.1", 0)
+    server = await loop.create_server(
+        lambda: Dialog(services, "test", loop=loop, tls=tls, proxies=networks), "127.0.0.1", 0
+    )
     gate = Gate(server.sockets[0].getsockname()[1], services, downstream, dns, clock, records)
     try:
         yield gate

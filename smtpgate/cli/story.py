@@ -70,11 +70,11 @@ def _fact(story: Story, phase: str) -> str:
     """What the client said that opened a phase."""
     match phase:
         case "client":
-            return f"{story['client']} connected to {story['listener']}"
+            return f"{story['client']} connected to {story['listener']}{_via(story)}"
         case "helo":
             return f"called itself {story['helo']}" if story["helo"] else ""
         case "mail" if story["sender"] is not None:
-            return f"from {story['sender'] or '<> (a bounce or another notice)'}"
+            return f"from {story['sender'] or '<> (a bounce or another notice)'}{_forwarded(story)}"
         case "rcpt" if story["recipients"]:
             return "to " + ", ".join(dict.fromkeys(story["recipients"]))
         case "end_of_data" if story["size"] is not None:
@@ -107,6 +107,24 @@ def _phase(story: Story, phase: str, told: list[int]) -> Iterator[str]:
         if index not in told and _PHASE_OF_COMMAND.get(verb) == phase:
             told.append(index)
             yield f"answered {reply['reply']}"
+
+
+def _via(story: Story) -> str:
+    """The servers that told who the client is."""
+    return "".join(_hop(hop) for hop in story.get("via") or [])
+
+
+def _hop(hop: Story) -> str:
+    if "failed" in hop:
+        return f", and did not say for whom: {hop['by']}: {hop['failed']}"
+    known = [f"{what} {hop[key]}" for what, key in (("name", "name"), ("logged in as", "login")) if hop[key]]
+    return f", says {hop['address']} ({', '.join([hop['by'], *known])})"
+
+
+def _forwarded(story: Story) -> str:
+    """Where another server says that the message came from."""
+    known = [f"{name}={value}" for name, value in (story.get("forwarded") or {}).items() if value]
+    return f", on its way from {' '.join(known)} (XFORWARD)" if known else ""
 
 
 def _tls(tls: Story) -> str:

@@ -23,8 +23,11 @@ from smtpgate.config.settings import (
 )
 from smtpgate.phases.phase import Phase
 from smtpgate.phases.rule import CheckSpec
+from smtpgate.values import Network
 
 T = TypeVar("T")
+
+_ANYBODY = "and anybody could pretend to be anybody"
 
 
 def load_file(path: str, registry: Mapping[str, CheckSpec]) -> Settings:
@@ -137,6 +140,8 @@ def _listeners(document: Document) -> list[ListenerSettings]:
         if listener and listener.address in [other.address for other in listeners]:
             document.error(("listener", index, "address"), f"{quote(str(listener.address))} is listened on already")
         elif listener:
+            path = ("listener", index, "proxy_protocol")
+            _check_not_everybody(document, path, listener.proxy_protocol, _ANYBODY)
             listeners.append(listener)
     return listeners
 
@@ -154,12 +159,17 @@ def _routes(document: Document, listeners: Iterable[ListenerSettings]) -> tuple[
 
 
 def _check_server(document: Document, server: ServerSettings) -> None:
-    for index, network in enumerate(server.mynetworks):
+    path = ("server", "mynetworks")
+    _check_not_everybody(document, path, server.mynetworks, "which would make this an open relay")
+    _check_not_everybody(document, ("server", "xclient_peers"), server.xclient_peers, _ANYBODY)
+    _check_not_everybody(document, ("server", "xforward_peers"), server.xforward_peers, _ANYBODY)
+
+
+def _check_not_everybody(document: Document, path: Path, networks: Iterable[Network], why_not: str) -> None:
+    for index, network in enumerate(networks):
         if network.prefixlen == 0:
             document.error(
-                ("server", "mynetworks", index),
-                f"{network} is the whole Internet, which would make this an open relay",
-                hint="name only networks of your own",
+                (*path, index), f"{network} is the whole Internet, {why_not}", hint="name only networks of your own"
             )
 
 

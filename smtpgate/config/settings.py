@@ -7,7 +7,7 @@ docs/configuration.md all come from these lines.
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from smtpgate.config.relay import RelaySettings, RouteSettings
 from smtpgate.phases.phase import Phase
@@ -52,6 +52,12 @@ class ServerSettings:
     bare_newline: str = option(
         choice("reject", "normalize"), "reject", "messages with bare LF or CR: refused, or their lines ended properly"
     )
+    xclient_peers: tuple[Network, ...] = option(
+        list_of(network), [], "servers in these networks may speak for their clients (XCLIENT)"
+    )
+    xforward_peers: tuple[Network, ...] = option(
+        list_of(network), [], "servers in these networks may say for the record whom mail came from (XFORWARD)"
+    )
     long_lines: str = option(choice("pass", "reject"), "pass", "messages with lines of more than 998 octets")
     workers: int = option(worker_count, 0, "worker processes; 0 is one per core")
     user: str = option(system_user, "", 'who serves when root has started it; "" changes nothing')
@@ -63,8 +69,11 @@ class ListenerSettings:
     """One address that is listened on."""
 
     address: Endpoint = option(endpoint, MISSING, "IP address and port")
-    tls: str = option(
+    tls: Literal["none", "starttls", "implicit"] = option(
         choice("none", "starttls", "implicit"), "none", '"starttls": when the client asks; "implicit": at once'
+    )
+    proxy_protocol: tuple[Network, ...] = option(
+        list_of(network), [], "proxies, which alone may connect and must say who the client is"
     )
 
     @property

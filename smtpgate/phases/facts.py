@@ -64,13 +64,28 @@ class TlsFacts:
     sni: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Via:
+    """A server that is trusted and told who the client is.
+
+    by: how, "PROXY v1", "PROXY v2" or "XCLIENT". address, port: its own. name, login: what it knows of the client, ""
+    if there is none, None if it did not say.
+    """
+
+    by: str
+    address: IPAddress
+    port: int
+    name: str | None = None
+    login: str | None = None
+
+
 @dataclass(slots=True, eq=False)
 class Session:
-    """One TCP connection.
+    """One client's session: a TCP connection, or what a trusted server that has it makes of it by XCLIENT.
 
-    tls: what protects it, None in plaintext. helo: what the client called itself, None before HELO; esmtp: whether it
-    said EHLO. early_talker: it sent bytes before the banner. pipelined_after: the command after which it sent more
-    without leave to, None if it never did.
+    via: the servers that told who the client is, the nearest to it last. tls: what protects it, None in plaintext.
+    helo: what the client called itself, None before HELO; esmtp: whether it said EHLO. early_talker: it sent bytes
+    before the banner. pipelined_after: the command after which it sent more without leave to, None if it never did.
     """
 
     client_address: IPAddress
@@ -81,10 +96,21 @@ class Session:
     early_talker: bool = False
     pipelined_after: str | None = None
     tls: TlsFacts | None = None
+    via: tuple[Via, ...] = ()
     carried: dict[Phase, Decision | None] = field(default_factory=dict)
     memo: Memo = field(default_factory=dict)
     helo_memo: Memo = field(default_factory=dict)
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    @property
+    def speaker(self) -> IPAddress:
+        """Who speaks to us: the client, unless another server spoke for it by XCLIENT."""
+        return self.via[-1].address if self.via and self.via[-1].by == "XCLIENT" else self.client_address
+
+    @property
+    def client_name(self) -> str | None:
+        """The client's host name, if a trusted server told it."""
+        return self.via[-1].name or None if self.via else None
 
     def set_helo(self, name: str, *, esmtp: bool) -> None:
         """A new HELO or EHLO: what was found out about the former one no longer holds."""

@@ -81,6 +81,7 @@ def summary(story: dict[str, Any]) -> dict[str, Any]:
         "at": datetime.fromtimestamp(story["at"], UTC).isoformat(timespec="milliseconds"),
         "ref": story["ref"],
         "client": story["client"],
+        "via": [hop["address"] for hop in story["via"] if "address" in hop],
         "tls": story["tls"] and story["tls"].get("version"),
         "helo": story["helo"],
         "from": story["sender"],

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import functools
 import gc
 import logging
 import signal
@@ -25,6 +26,7 @@ from smtpgate.smtp.client_table import ClientCounts
 from smtpgate.smtp.content import LinePolicy
 from smtpgate.smtp.dialog import Dialog
 from smtpgate.smtp.limits import DialogLimits
+from smtpgate.smtp.peers import TrustedPeers
 from smtpgate.smtp.services import Services
 from smtpgate.spool import Spool
 from smtpgate.store.sqlite import open_store
@@ -102,6 +104,11 @@ class Worker:
             counts=self._counts,
             lines=LinePolicy(settings.server.bare_newline, settings.server.long_lines),
             mynetworks=settings.server.mynetworks,
+            peers=TrustedPeers(
+                settings.server.xclient_peers,
+                settings.server.xforward_peers,
+                [network for listener in settings.listeners for network in listener.proxy_protocol],
+            ),
         )
         tls = ServerTls(settings.tls) if settings.has_tls else None
         watching = asyncio.create_task(tls.watch()) if tls else None
@@ -143,7 +150,7 @@ class Worker:
         for listener in self._settings.listeners:
             name = str(listener.address)
             server = await loop.create_server(
-                lambda name=name, tls=listener.tls: Dialog(services, name, loop=loop, tls=tls),  # type: ignore[misc]
+                functools.partial(Dialog, services, name, loop=loop, tls=listener.tls, proxies=listener.proxy_protocol),
                 sock=self._sockets[listener.address],
                 backlog=BACKLOG,
             )

@@ -1,7 +1,7 @@
 """The commands of the dialog (RFC 5321 §4.1): syntax and sequence here, everything else in the reception."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import ClassVar
 
 from smtpgate.phases.facts import Address
@@ -10,8 +10,18 @@ from smtpgate.smtp.address import AddressError, parse_path
 from smtpgate.smtp.command import CommandError, parse_chunk, parse_mail_parameters, parse_rcpt_parameters
 from smtpgate.smtp.content import TOO_LARGE
 from smtpgate.smtp.data import DataDecoder
+from smtpgate.smtp.forwarded import (
+    IN_TRANSACTION,
+    NOT_AUTHORIZED,
+    XCLIENT_ATTRIBUTES,
+    XFORWARD_ATTRIBUTES,
+    parse_xclient,
+    parse_xforward,
+    spoken_for,
+)
 from smtpgate.smtp.offer import keywords, relayed_extensions
 from smtpgate.smtp.protocol import Connection
+from smtpgate.values import Network, is_in
 
 OK = Reply(250, "0.0", "Ok")
 BYE = Reply(221, "0.0", "Bye")
@@ -50,7 +60,8 @@ class Dialog(Connection):
     async def smtp_EHLO(self, argument: str) -> None:
         """RFC 5321 §4.1.1.1; the keywords are what this server really does."""
         if await self._greeted("EHLO", argument):
-            lines = [self.hostname, *keywords(self.services.limits, self._relayed, self._tls_keywords())]
+            own = [*self._tls_keywords(), *self._peer_keywords()]
+            lines = [self.hostname, *keywords(self.services.limits, self._relayed, own)]
             last = lines.pop()
             self.answer_raw(("".join(f"250-{line}\r\n" for line in lines) + f"250 {last}\r\n").encode())
 
@@ -59,6 +70,15 @@ class Dialog(Connection):
             return ["STARTTLS"] if self.tls_mode == "starttls" else []
         # RFC 8689 §2: it is offered in TLS only, and only by who can keep the promise.
         return ["REQUIRETLS"] if self.services.downstream.requiretls else []
+
+    def _peer_keywords(self) -> list[str]:
+        """For those who may speak for others."""
+        offered = []
+        if is_in(self.facts.speaker, self.services.peers.xclient):
+            offered.append(f"XCLIENT {' '.join(XCLIENT_ATTRIBUTES)}")
+        if is_in(self.facts.speaker, self.services.peers.xforward):
+            offered.append(f"XFORWARD {' '.join(XFORWARD_ATTRIBUTES)}")
+        return offered
 
     async def _greeted(self, verb: str, argument: str) -> bool:
         match = _HELO_NAME.match(argument)
@@ -217,6 +237,23 @@ class Dialog(Connection):
             raise CommandError(NO_ARGUMENT)
         await self.secure(READY_FOR_TLS)
 
+    async def smtp_XCLIENT(self, argument: str) -> None:
+        """Postfix's XCLIENT_README: the session begins anew, with the client that is named."""
+        self._refuse_to_forward(self.services.peers.xclient)
+        await self.speak_for(spoken_for(self.facts, parse_xclient(argument)))
+
+    async def smtp_XFORWARD(self, argument: str) -> None:
+        """Postfix's XFORWARD_README: for the record and for the downstream's logs, no rule looks at it."""
+        self._refuse_to_forward(self.services.peers.xforward)
+        self.reception.forwarded(parse_xforward(argument))
+        self.answer("XFORWARD", OK)
+
+    def _refuse_to_forward(self, trusted: Iterable[Network]) -> None:
+        if not is_in(self.facts.speaker, trusted):
+            raise CommandError(NOT_AUTHORIZED)
+        if self.reception.tx is not None:
+            raise CommandError(IN_TRANSACTION)
+
     async def _not_implemented(self, argument: str) -> None:
         raise CommandError(NOT_IMPLEMENTED)
 
@@ -233,6 +270,8 @@ class Dialog(Connection):
         "HELP": smtp_HELP,
         "QUIT": smtp_QUIT,
         "STARTTLS": smtp_STARTTLS,
+        "XCLIENT": smtp_XCLIENT,
+        "XFORWARD": smtp_XFORWARD,
         "EXPN": _not_implemented,
         "AUTH": _not_implemented,
     }

@@ -7,6 +7,7 @@ import termios
 from collections.abc import Awaitable, Callable
 
 from smtpgate.smtp.foreign import TLS_RECORD
+from smtpgate.smtp.proxy_protocol import ProxyError, ProxyHeader, parse_header
 
 # How much is buffered before the client is slowed down is twice this; it is also the size of a chunk of DATA.
 CHUNK = 65536
@@ -64,6 +65,26 @@ class Intake(asyncio.StreamReader):
                     await self._wait_for_data("bytes")
         except TimeoutError:
             pass
+
+    async def proxy_header(self, seconds: float) -> ProxyHeader:
+        """The header that a proxy sends before everything else, within so many seconds.
+
+        Raises ProxyError, and asyncio.IncompleteReadError if the stream ends before its first byte.
+        """
+        data = b""
+        try:
+            async with asyncio.timeout(seconds):
+                while (header := parse_header(data)) is None:
+                    more = await self.read(CHUNK)
+                    if not more and not data:
+                        raise asyncio.IncompleteReadError(b"", None)
+                    if not more:
+                        raise ProxyError("the connection ended inside of it")
+                    data += more
+        except TimeoutError:
+            raise ProxyError(f"not complete within {seconds:g} s") from None
+        self.take_back(data[header.length :])
+        return header
 
     async def line(self) -> bytes | None:
         """The next line with its LF; None if it is longer than any line may be: it is skipped, not kept.

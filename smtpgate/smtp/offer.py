@@ -16,12 +16,12 @@ def relayed_extensions(downstream: frozenset[str] | None) -> frozenset[str]:
     return _MEANWHILE if downstream is None else downstream & _NEEDS_DOWNSTREAM
 
 
-def keywords(limits: DialogLimits, relayed: frozenset[str], tls: Sequence[str]) -> list[str]:
-    """The lines of EHLO's reply behind the first, in Postfix's order. tls: those that depend on TLS."""
+def keywords(limits: DialogLimits, relayed: frozenset[str], session: Sequence[str]) -> list[str]:
+    """The lines of EHLO's reply behind the first, in Postfix's order. session: what TLS and the peer decide."""
     return [
         "PIPELINING",
         f"SIZE {limits.message_size}",
-        *tls,
+        *session,
         "ENHANCEDSTATUSCODES",
         *sorted(relayed),
         "CHUNKING",

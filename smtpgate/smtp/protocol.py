@@ -14,13 +14,13 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar, NoReturn, cast
 
 from aiosmtpd.smtp import SMTP
 
 from smtpgate.phases.engine import INTERNAL_ERROR
-from smtpgate.phases.facts import Session
+from smtpgate.phases.facts import Session, Via
 from smtpgate.phases.reply import Reply
 from smtpgate.smtp.command import TOO_LONG, Command, CommandError, parse_chunk, parse_command
 from smtpgate.smtp.conduct import Conduct
@@ -28,15 +28,17 @@ from smtpgate.smtp.content import TOO_LARGE
 from smtpgate.smtp.ended import Ended
 from smtpgate.smtp.foreign import NOT_SMTP, foreign_protocol
 from smtpgate.smtp.intake import CHUNK, Intake, bytes_waiting
+from smtpgate.smtp.proxy_protocol import ProxyError
 from smtpgate.smtp.reception import Reception
 from smtpgate.smtp.services import Services
 from smtpgate.smtp.tls import HANDSHAKE_TIMEOUT, HandshakeError, TlsMode, start_tls, tls_facts
-from smtpgate.values import IPAddress
+from smtpgate.values import IPAddress, Network, is_in, unmapped
 
 log = logging.getLogger(__name__)
 
 NOT_RECOGNIZED = Reply(500, "5.2", "Error: command not recognized")
 TOO_MANY_SESSIONS = Reply(421, "3.2", "Too many connections, please try again later")
+NO_PROXY = Reply(421, "3.2", "Connections must come through our proxy, and say from where")
 TOO_MANY_ERRORS = Reply(421, "7.0", "Too many errors")
 SHUTTING_DOWN = Reply(421, "3.2", "Server is shutting down, please try again later")
 TIMED_OUT = Reply(421, "4.2", "Timeout exceeded, closing connection")
@@ -51,6 +53,9 @@ _LAST_IN_GROUP = frozenset({"HELO", "EHLO", "DATA", "NOOP", "VRFY", "EXPN", "HEL
 
 # The largest chunk that is read only to be dropped, as a multiple of the largest message.
 _DROPPED_AT_MOST = 4
+
+# How long a proxy may take to say who the client is, in seconds; its TCP may need 3 to repeat it.
+_PROXY_HEADER_WITHIN = 5.0
 
 # How long a client that is hung up on may take to read why, in seconds.
 _LAST_WORDS = 10.0
@@ -73,7 +78,13 @@ class Connection(SMTP):
     VERBS: ClassVar[dict[str, Callable[..., Awaitable[None]]]] = {}
 
     def __init__(
-        self, services: Services, listener: str, *, loop: asyncio.AbstractEventLoop, tls: TlsMode = "none"
+        self,
+        services: Services,
+        listener: str,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        tls: TlsMode = "none",
+        proxies: Sequence[Network] = (),
     ) -> None:
         self.intake = Intake(loop)
         asyncio.StreamReaderProtocol.__init__(
@@ -102,6 +113,8 @@ class Connection(SMTP):
         self.tls_mode = tls
         self.conduct: Conduct
         self._listener = listener
+        self._proxies = proxies
+        self._refusal: Reply | None = None
         self._replies: list[bytes] = []
         self._waiting_since: float | None = None
         self._between_commands = False
@@ -113,10 +126,10 @@ class Connection(SMTP):
         """aiosmtpd's entry point, run as a task for each connection."""
         services = self.services
         services.connections.add(self)
-        self.facts = Session(*_peer(self.transport), self._listener)
-        self.reception = Reception(self.facts, services)
-        self.conduct = Conduct(self.reception, services)
+        self._begin(Session(*_peer(self.transport), self._listener))
         try:
+            if self._proxies:
+                await self._meet_client()
             await self._serve()
         except (Closed, ConnectionError, asyncio.IncompleteReadError):
             pass
@@ -128,10 +141,46 @@ class Connection(SMTP):
         finally:
             services.connections.discard(self)
             services.room.leave(self)
-            self.conduct.close()
             self.ended.set()
-            self.reception.close()
+            self._end()
             self._leave()
+
+    def _begin(self, session: Session) -> None:
+        self.facts = session
+        self.reception = Reception(session, self.services)
+        self.conduct = Conduct(self.reception, self.services)
+
+    def _end(self) -> None:
+        self.conduct.close()
+        self.reception.close()
+
+    async def _meet_client(self) -> None:
+        """Have the proxy say who the client is. Raises Closed."""
+        proxy = self.facts
+        if not is_in(proxy.client_address, self._proxies):
+            await self._turn_away(NO_PROXY, "not through a proxy")
+        try:
+            header = await self.intake.proxy_header(min(_PROXY_HEADER_WITHIN, self._timeout_duration))
+        except ProxyError as error:
+            log.warning("no connection from the proxy %s: PROXY header: %s", proxy.client_address, error)
+            self.reception.proxy_failed(str(error))
+            await self._turn_away(NO_PROXY, "no PROXY header")
+        if header.client is not None:
+            via = Via(f"PROXY v{header.version}", proxy.client_address, proxy.client_port)
+            self._end()
+            self._begin(Session(*header.client, self._listener, via=(via,)))
+
+    async def speak_for(self, session: Session) -> None:
+        """From now on the session is with another client; the CLIENT phase and the banner answer. Raises Closed."""
+        helo, esmtp, session.helo = session.helo, session.esmtp, None
+        self._end()
+        self._begin(session)
+        if self.conduct.guest is not None and self.conduct.guest.refusal is not None:
+            await self.close_with("XCLIENT", self.conduct.guest.refusal)
+        refusal = await self.reception.connect()
+        if refusal is None and helo is not None:
+            refusal = await self.reception.helo(helo, esmtp=esmtp)
+        self._welcome(refusal)
 
     def _leave(self) -> None:
         """Close, and do not wait for ever until the client has read the last replies or shaken hands."""
@@ -146,13 +195,17 @@ class Connection(SMTP):
         """Make room, and a secure way. Raises Closed."""
         refusal = self._no_room()
         if refusal is not None:
-            if self.tls_mode == "implicit":  # words would need the very handshake that there is no room for
-                self.reception.gives_up(refusal)
-                self.reception.handshake_failed("not begun: too many connections")
-                raise Closed
-            await self.close_with("connect", refusal)
+            await self._turn_away(refusal, "too many connections")
         if self.tls_mode == "implicit":
             await self.secure()
+
+    async def _turn_away(self, refusal: Reply, why: str) -> NoReturn:
+        """Send a client away that is not let in."""
+        if self.tls_mode == "implicit":  # words would need the very handshake that it is not worth
+            self.reception.gives_up(refusal)
+            self.reception.handshake_failed(f"not begun: {why}")
+            raise Closed
+        await self.close_with("connect", refusal)
 
     def _no_room(self) -> Reply | None:
         """Why there is none for one more session, or for one more of this network."""
@@ -164,11 +217,7 @@ class Connection(SMTP):
         await self._admit()
         refusal = await self.reception.connect()
         await self._pause()
-        if refusal is None:
-            self._replies.append(b"220 %s ESMTP smtpgate\r\n" % self.hostname.encode())
-        else:
-            self.answer("connect", refusal)
-        # RFC 5321 §3.1: whoever was refused at the banner may only QUIT.
+        self._welcome(refusal)
         while True:
             if self.services.closing and self.reception.tx is None:
                 await self.close_with("shutdown", SHUTTING_DOWN)
@@ -184,7 +233,8 @@ class Connection(SMTP):
                 handler = self.VERBS.get(command.verb)
                 if handler is None:
                     raise CommandError(NOT_RECOGNIZED)
-                if refusal is not None and command.verb != "QUIT":
+                # RFC 5321 §3.1: whoever was refused at the banner may only QUIT, or go on with another client.
+                if self._refusal is not None and command.verb not in ("QUIT", "XCLIENT"):
                     raise CommandError(ACCESS_DENIED)
                 self._watch_pipelining(command.verb)
                 self.conduct.command(command.verb)
@@ -195,6 +245,13 @@ class Connection(SMTP):
             while self.chunk_left:
                 await self.chunk()
             await self._judge(mistakes)
+
+    def _welcome(self, refusal: Reply | None) -> None:
+        self._refusal = refusal
+        if refusal is None:
+            self._replies.append(b"220 %s ESMTP smtpgate\r\n" % self.hostname.encode())
+        else:
+            self.answer("connect", refusal)
 
     async def _pause(self) -> None:
         """Hold the banner back from a new client, to see whether it waits (Postfix: postscreen_greet_wait)."""
@@ -439,10 +496,7 @@ def _peer(transport: asyncio.BaseTransport | None) -> tuple[IPAddress, int]:
     name = transport.get_extra_info("peername") if transport is not None else None
     if not name:  # gone before it was served
         return ipaddress.IPv4Address(0), 0
-    address: IPAddress = ipaddress.ip_address(name[0].partition("%")[0])
-    # A listener on [::] sees IPv4 clients as ::ffff:192.0.2.1; rules and lists mean the IPv4 address.
-    mapped = address.ipv4_mapped if address.version == 6 else None
-    return mapped or address, name[1]
+    return unmapped(ipaddress.ip_address(name[0].partition("%")[0])), name[1]
 
 
 def _shown(line: bytes | None) -> str:

@@ -6,6 +6,7 @@ It knows nothing of sockets or syntax: the dialog calls it with parsed facts and
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from smtpgate.mailauth.authentication_results import format_field, without_forged
@@ -44,6 +45,7 @@ class Reception:
         self._engine = services.engine
         self._outside = self._record = self._new_record()
         self._delivery: Redelivery | None = None
+        self._forwarded: Mapping[str, str] | None = None
 
     @property
     def ref(self) -> str:
@@ -75,6 +77,14 @@ class Reception:
         self.end_transaction()
         self._outside.tls = {"failed": trouble}
 
+    def proxy_failed(self, trouble: str) -> None:
+        """The proxy did not say who the client is, and so the session comes to nothing."""
+        self._outside.via = [{"by": "PROXY protocol", "failed": trouble}]
+
+    def forwarded(self, attributes: Mapping[str, str]) -> None:
+        """Another server says where the next message came from; it may do so bit by bit."""
+        self._forwarded = {**(self._forwarded or {}), **attributes}
+
     async def helo(self, name: str, *, esmtp: bool) -> Reply | None:
         """The HELO phase. Ends a transaction (RFC 5321 §4.1.4)."""
         self.end_transaction()
@@ -91,6 +101,7 @@ class Reception:
         self.tx = tx
         self._record = self._new_record()
         self._record.sender = sender.text
+        self._record.forwarded = self._forwarded
         refusal = await self._decide(Phase.MAIL, tx)
         if refusal is not None:
             return refusal
@@ -171,6 +182,7 @@ class Reception:
         if self.tx is not None:
             self._finish(self.tx, self._record, self.incoming)
         self.tx, self._delivery, self.incoming, self._record = None, None, None, self._outside
+        self._forwarded = None
 
     def close(self) -> None:
         """The session is over, however it ended."""
@@ -252,6 +264,7 @@ class Reception:
         session = self.session
         record = Record(self._services.clock(), str(session.client_address), session.listener, helo=session.helo)
         record.tls = asdict(session.tls) if session.tls else None
+        record.via = [{**asdict(via), "address": str(via.address)} for via in session.via]
         return record
 
     def _relayed(self, record: Record, command: str, answer: str, started: float) -> None:

@@ -15,6 +15,7 @@ from smtpgate.smtp.client_table import ClientCounts, counts_of_one
 from smtpgate.smtp.clients import ClientLimits
 from smtpgate.smtp.content import LinePolicy
 from smtpgate.smtp.limits import DialogLimits, MessageMemory
+from smtpgate.smtp.peers import TrustedPeers
 from smtpgate.smtp.room import Room
 from smtpgate.spool import Spool
 from smtpgate.store.delivered import DeliveredRecipients
@@ -28,9 +29,9 @@ class Services:
     delivered: which recipients have a message that its client will send again.
     connections: the open ones; closing: the server is about to stop, no new transaction begins.
     record: takes finished records; never blocks. clock: wall time in seconds since 1970. monotonic: seconds, never set
-    back. mynetworks: clients that the limits of client networks do not hold for. counts: this worker's column of what
-    all workers count. spool: for large messages. tls_context: the context that new handshakes use; None if no listener
-    speaks TLS.
+    back. mynetworks: clients that the limits of client networks do not hold for. peers: who may speak for others.
+    counts: this worker's column of what all workers count. spool: for large messages. tls_context: the context that new
+    handshakes use; None if no listener speaks TLS.
     """
 
     hostname: str
@@ -48,6 +49,7 @@ class Services:
     background: set[asyncio.Task[Any]] = field(default_factory=set)
     monotonic: Callable[[], float] = time.monotonic
     mynetworks: Sequence[Network] = ()
+    peers: TrustedPeers = field(default_factory=TrustedPeers)
     counts: ClientCounts | None = None
     acquaintances: Acquaintances = field(default_factory=Acquaintances)
     memory: MessageMemory = field(init=False)
@@ -57,7 +59,7 @@ class Services:
     def __post_init__(self) -> None:
         self.room = Room(self.limits, self.connections, self.monotonic)
         counts = self.counts or counts_of_one(self.monotonic)
-        self.clients = ClientLimits(self.limits, self.mynetworks, counts)
+        self.clients = ClientLimits(self.limits, (*self.mynetworks, *self.peers.all), counts)
         self.memory = MessageMemory(self.limits.message_memory, self.limits.memory_per_message)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:

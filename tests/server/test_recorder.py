@@ -247,6 +247,7 @@ def line_of(made):
 def test_a_line_tells_the_transaction():
     made = record(helo="mx.example.com", sender="alice@example.com", recipients=["bob@example.org"], size=1234)
     made.outcome, made.decided_by, made.ms = "rejected", "check_dkim", 12.5
+    made.via = [{"by": "PROXY v2", "address": "10.0.0.5", "port": 4711, "name": None, "login": None}]
     made.add(made.replies, ReplyEntry("end of data", "550 5.7.20 No passing DKIM signature found"))
     for mode, verdict in (("shadow", "reject"), ("shadow", "dunno"), ("enforce", "reject"), ("shadow", "defer")):
         made.add(made.rules, RuleEntry("mail", f"{mode} {verdict}", mode, verdict=verdict))
@@ -254,6 +255,7 @@ def test_a_line_tells_the_transaction():
         "at": "1970-01-12T13:46:40.500+00:00",
         "ref": "7QK2M9XA",
         "client": "192.0.2.7",
+        "via": ["10.0.0.5"],
         "tls": None,
         "helo": "mx.example.com",
         "from": "alice@example.com",

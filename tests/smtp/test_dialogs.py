@@ -13,6 +13,7 @@ A transcript begins with TOML between two lines of "+++" (the rules; [dns] for t
 
 Each is played in plaintext and in TLS, on asyncio's event loop and on the server's own. [listener] tls = "starttls" or
 "implicit" (TLS is there before the transcript begins) is for those that are about TLS: they are played as they stand.
+proxies = [networks] in it makes the listener wait for the PROXY protocol.
 """
 
 import codecs
@@ -64,7 +65,7 @@ def cases() -> Iterator[Any]:
 async def test_dialog(path: Path, tls: TlsMode, certificate: Certificate) -> None:
     _, head, script = path.read_text().split("+++\n", 2)
     setup = tomllib.loads(head)
-    as_it_stands = setup.pop("listener", None) is not None
+    listener = setup.pop("listener", {})
     context = certificate.client_context()
     downstream = _downstream(setup.pop("downstream", {}))
     limits = DialogLimits(**setup.pop("limits", {}))
@@ -74,13 +75,20 @@ async def test_dialog(path: Path, tls: TlsMode, certificate: Certificate) -> Non
     config = head[: head.index("[phases]")] + _phases(head) if "phases" in setup else head.split("[")[0] + PLAIN
     server_tls = ServerTls(certificate.settings()) if tls != "none" else None
     async with serving(
-        config, dns=dns, downstream=downstream, limits=limits, lines=lines, tls=tls, server_tls=server_tls
+        config,
+        dns=dns,
+        downstream=downstream,
+        limits=limits,
+        lines=lines,
+        tls=tls,
+        server_tls=server_tls,
+        proxies=listener.get("proxies", []),
     ) as gate:
         steps = script.splitlines()
         early = _bytes(steps.pop(0)) if not steps[0].startswith("S") else b""
         client = await _connect(gate.port, early, context if tls == "implicit" else None)
         try:
-            if tls == "starttls" and not as_it_stands:
+            if tls == "starttls" and not listener:
                 await _play([steps.pop(0), "C: STARTTLS", "S: 220 2.0.0 *", "TLS"], client, context)
             await _play(steps, client, context)
         finally:
