@@ -66,7 +66,7 @@ class ServerTls:
             path = getattr(self._settings, error.option)
             log.error("the new %s %s is not used, the old one stays: %s", error.option, path, error)
         else:
-            log.warning("the certificate %s changed and is used from now on", self._settings.certificate)
+            log.info("the certificate %s changed and is used from now on", self._settings.certificate)
 
 
 def check_files(settings: Settings, file: str) -> None:

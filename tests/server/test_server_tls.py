@@ -100,6 +100,7 @@ def test_what_openssl_refuses(tmp_path: Path) -> None:
 
 
 async def test_a_change_is_noticed(pair: Certificate, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "smtpgate.server")
     tls = ServerTls(pair.settings())
     first = tls.context()
     await tls.refresh()

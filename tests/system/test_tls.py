@@ -20,6 +20,7 @@ _CONFIG = """
 [server]
 hostname = "mx.example.org"
 relay_domains = ["example.org"]
+workers = 1
 [[listener]]
 address = "127.0.0.1:{port}"
 tls = "starttls"
@@ -162,7 +163,7 @@ def test_a_key_that_does_not_fit_is_said_at_the_start(serve: Callable[..., Gate]
     program = gate.run_serve()
     assert program.wait() == 1
     line = program.wait_for("key")
-    assert line == 'config.toml:13: [tls] key: "../key.pem": it does not belong to the certificate'
+    assert line == 'config.toml:14: [tls] key: "../key.pem": it does not belong to the certificate'
 
 
 def test_injected_plaintext_is_not_answered(tls_gate: TlsGate) -> None:
