@@ -4,6 +4,7 @@ import fcntl
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,9 @@ import smtpgate
 from alembic import command
 from smtpgate.store.greylist import StoreError
 from smtpgate.store.url import database_path
+
+# How soon a locked database is tried again, in seconds.
+_TRY_AGAIN = 0.01
 
 
 def upgrade(url: str, *, busy_timeout: float = 5.0) -> str:
@@ -90,8 +94,17 @@ def _connect(path: Path, busy_timeout: float) -> sqlite3.Connection:
     # isolation_level None: the driver begins no transactions of its own, so that DDL stays inside ours.
     connection = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None)
     # Kept by the file: readers and the writer do not wait for each other.
-    connection.execute("PRAGMA journal_mode = WAL")
-    return connection
+    deadline = time.monotonic() + busy_timeout
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return connection
+        except sqlite3.OperationalError:
+            # While another connection opens or closes the log, SQLite says "locked" without waiting for its end.
+            if time.monotonic() >= deadline:
+                connection.close()
+                raise
+            time.sleep(_TRY_AGAIN)
 
 
 def _begin_immediate(connection: Connection) -> None:
