@@ -162,6 +162,7 @@ async def serving(
     tls: TlsMode = "none",
     server_tls: ServerTls | None = None,
     proxies: Sequence[str] = (),
+    dialog: type[Dialog] = Dialog,
 ) -> AsyncIterator[Gate]:
     """Serve on a free loopback port. config: TOML; [server] keys may stand at its start, sections behind.
 
@@ -199,7 +200,7 @@ async def serving(
     services.tls_context = server_tls.context if server_tls else None
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: Dialog(services, "test", loop=loop, tls=tls, proxies=networks), "127.0.0.1", 0
+        lambda: dialog(services, "test", loop=loop, tls=tls, proxies=networks), "127.0.0.1", 0
     )
     gate = Gate(server.sockets[0].getsockname()[1], services, downstream, dns, clock, records)
     try:

@@ -17,6 +17,7 @@ class Intake(asyncio.StreamReader):
     """A StreamReader that can tell whether more is there, and take back what was read too far."""
 
     _buffer: bytearray
+    _eof: bool
     _paused: bool
     _transport: asyncio.Transport
     _wait_for_data: Callable[[str], Awaitable[None]]
@@ -94,7 +95,7 @@ class Intake(asyncio.StreamReader):
         Raises asyncio.IncompleteReadError at the end of the stream.
         """
         too_long = False
-        if not self._buffer and not self.at_eof():
+        while len(self._buffer) < len(TLS_RECORD) and TLS_RECORD.startswith(self._buffer) and not self._eof:
             await self._wait_for_data("line")
         if self._buffer.startswith(TLS_RECORD):  # it may wait for an answer without ever sending a line end
             return await self.read(CHUNK)

@@ -14,6 +14,8 @@ A transcript begins with TOML between two lines of "+++" (the rules; [dns] for t
 Each is played in plaintext and in TLS, on asyncio's event loop and on the server's own. [listener] tls = "starttls" or
 "implicit" (TLS is there before the transcript begins) is for those that are about TLS: they are played as they stand.
 proxies = [networks] in it makes the listener wait for the PROXY protocol.
+
+And each is played once more byte by byte, and cut at random places: the server reads one piece before the next is sent.
 """
 
 import codecs
@@ -36,6 +38,7 @@ from tests.certificates import Certificate
 from tests.fakes import FakeDns, FakeDownstream
 from tests.harness import PLAIN, Client, serving
 from tests.loops import on_both_loops
+from tests.smtp.cutting import CUTS, CountingDialog, Cut, CuttingClient
 
 DIALOGS = sorted((Path(__file__).parent.parent / "dialogs").glob("*.txt"))
 _ESCAPED = {"*": ".*", "REF": "[0-9A-HJKMNP-TV-Z]{8}"}
@@ -60,9 +63,31 @@ def cases() -> Iterator[Any]:
             yield pytest.param(path, tls, id=f"{path.stem}-{tls}")
 
 
+# They are about what is sent ahead in one piece.
+AHEAD = {"early-talker", "unauth-pipelining", "starttls-injection"}
+
+
+def cut_cases() -> Iterator[Any]:
+    """In plaintext and in TLS."""
+    for case in cases():
+        path, tls = case.values
+        if path.stem not in AHEAD and (tls != "starttls" or "starttls" in path.stem):
+            yield pytest.param(path, tls, id=f"{path.stem}-{tls}")
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize(("path", "tls"), list(cut_cases()))
+async def test_dialog_in_pieces(path: Path, tls: TlsMode, cut: str, certificate: Certificate) -> None:
+    await _dialog(path, tls, certificate, CUTS[cut])
+
+
 @pytest.mark.parametrize(("path", "tls"), list(cases()))
 @on_both_loops
 async def test_dialog(path: Path, tls: TlsMode, certificate: Certificate) -> None:
+    await _dialog(path, tls, certificate)
+
+
+async def _dialog(path: Path, tls: TlsMode, certificate: Certificate, cut: Cut | None = None) -> None:
     _, head, script = path.read_text().split("+++\n", 2)
     setup = tomllib.loads(head)
     listener = setup.pop("listener", {})
@@ -83,10 +108,13 @@ async def test_dialog(path: Path, tls: TlsMode, certificate: Certificate) -> Non
         tls=tls,
         server_tls=server_tls,
         proxies=listener.get("proxies", []),
+        dialog=CountingDialog,
     ) as gate:
         steps = script.splitlines()
         early = _bytes(steps.pop(0)) if not steps[0].startswith("S") else b""
         client = await _connect(gate.port, early, context if tls == "implicit" else None)
+        if cut is not None:
+            client = CuttingClient(client, gate.services.connections, cut)
         try:
             if tls == "starttls" and not listener:
                 await _play([steps.pop(0), "C: STARTTLS", "S: 220 2.0.0 *", "TLS"], client, context)
