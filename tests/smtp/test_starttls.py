@@ -361,13 +361,7 @@ async def test_a_flood_in_the_last_flight_of_the_handshake(mode: TlsMode, certif
     tls = ServerTls(certificate.settings())
     async with serving(tls=mode, server_tls=tls) as gate, before_handshake(gate, mode) as client:
         async with asyncio.timeout(PATIENCE):
-            while True:
-                try:
-                    connection.do_handshake()
-                    break
-                except ssl.SSLWantReadError:
-                    await client.send(outgoing.read())
-                    incoming.write(await client.reader.read(65536))
+            await shake_hands(connection, incoming, outgoing, client)
             connection.write(FLOOD_AND_ENVELOPE)
             sending = asyncio.create_task(client.send(outgoing.read()))
             replies = b""
@@ -378,6 +372,37 @@ async def test_a_flood_in_the_last_flight_of_the_handshake(mode: TlsMode, certif
                     incoming.write(await client.reader.read(65536))
             await sending
         assert gate.downstream.messages[0].content.endswith(FLOOD)
+
+
+@on_both_loops
+async def test_a_proxy_header_in_one_piece_with_the_handshake(certificate: Certificate) -> None:
+    """What came behind the header and was read with it belongs to the handshake."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    connection = certificate.client_context().wrap_bio(incoming, outgoing, server_hostname=NAME)
+    tls = ServerTls(certificate.settings())
+    async with serving(tls="implicit", server_tls=tls, proxies=["127.0.0.1"]) as gate, gate.client() as client:
+        async with asyncio.timeout(PATIENCE):
+            header = b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 25\r\n"
+            await shake_hands(connection, incoming, outgoing, client, header)
+            await client.send(outgoing.read())
+            await until(lambda: all(session.facts.tls is not None for session in gate.services.connections))
+        [session] = gate.services.connections
+        assert str(session.facts.client_address) == "192.0.2.7"
+
+
+async def shake_hands(
+    connection: ssl.SSLObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, client: Client, ahead: bytes = b""
+) -> None:
+    """All but the last flight, which is in `outgoing`. ahead: goes out in one piece with the first."""
+    while True:
+        try:
+            connection.do_handshake()
+        except ssl.SSLWantReadError:
+            await client.send(ahead + outgoing.read())
+            ahead = b""
+            incoming.write(await client.reader.read(65536))
+        else:
+            return
 
 
 @on_both_loops
