@@ -93,6 +93,10 @@ class RelaySettings:
     tls_ca: str = option(ca_file, "", 'a file of certificates to trust; "" is the system\'s')
     username: str = option(user_name, "", 'name to log in with; "" is without login')
     password_file: Secret | None = option(password_file, "", "a file with the password")
+    xforward: Literal["auto", "off"] = option(
+        choice("auto", "off"), "auto", "whether its logs are told who the client is (XFORWARD), if it offers that"
+    )
+    xclient: bool = option(boolean, False, "whether it treats the client as its own (XCLIENT), if it offers that")
     connections: int = option(count, 1000, "most connections to one server")
     connect_timeout: float = option(above_zero(duration), "10s", "how long a connection may take")
     timeout: float = option(above_zero(duration), "60s", "how long one command may take")

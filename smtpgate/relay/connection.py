@@ -28,11 +28,12 @@ class Connection(asyncio.Protocol):
 
     timeout: seconds for each reply, and for each time that the downstream must take data.
     on_closed: called once, when it is open no longer. extensions: what EHLO offered, keywords in upper case with their
-    parameters.
+    parameters. speaks_for: what was said to make it another client's (XCLIENT), None if nothing was.
     """
 
     def __init__(self, timeout: float, on_closed: "Callable[[Connection], None]") -> None:
         self.extensions: Mapping[str, str] = {}
+        self.speaks_for: object = None
         self._timeout = timeout
         self._on_closed = on_closed
         self._loop = asyncio.get_running_loop()

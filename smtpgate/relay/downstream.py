@@ -1,7 +1,7 @@
 """The downstream as the dialog sees it: a transaction that mirrors the client's, command by command."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
 from smtpgate.content import Content
@@ -33,7 +33,9 @@ class Envelope:
     """What MAIL says. sender: "" for the null sender. eight_bit: the client declared BODY=8BITMIME.
 
     ret, envid: as RFC 3461 §4 has them, for a downstream that offers DSN.
-    requiretls: the message may travel in verified TLS only (RFC 8689).
+    requiretls: the message may travel in verified TLS only (RFC 8689). client: whom it came from, as XFORWARD has it:
+    NAME, ADDR and so on, "" for what is not known. forwarded: the same of whom it came from before that, if the client
+    told.
     """
 
     sender: str
@@ -43,6 +45,8 @@ class Envelope:
     ret: str | None = None
     envid: str | None = None
     requiretls: bool = False
+    client: Mapping[str, str] = field(default_factory=dict)
+    forwarded: Mapping[str, str] | None = None
 
 
 class RcptParameters(NamedTuple):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from smtpgate.relay.connection import Connection
 from smtpgate.relay.downstream import DownstreamUnavailable
+from smtpgate.relay.replies import WireReply
 from smtpgate.relay.security import Login, Security
 from smtpgate.relay.url import DownstreamUrl
 
@@ -87,8 +88,7 @@ async def _hello(connection: Connection, hostname: str, *, lmtp: bool) -> None:
     connection.send((b"LHLO " if lmtp else b"EHLO ") + name + b"\r\n")
     offer = await connection.wire_reply()
     if offer.code == 250:
-        lines = [line.partition(" ") for line in offer.lines[1:]]
-        connection.extensions = {keyword.upper(): parameters for keyword, _, parameters in lines}
+        take_offer(offer, connection)
     elif lmtp or offer.code < 500:
         raise DownstreamUnavailable(f"downstream answers {'LHLO' if lmtp else 'EHLO'} with {offer.joined()}")
     else:
@@ -96,6 +96,12 @@ async def _hello(connection: Connection, hostname: str, *, lmtp: bool) -> None:
         answer = await connection.command(b"HELO " + name + b"\r\n")
         if answer.code != 250:
             raise DownstreamUnavailable(f"downstream answers HELO with {answer}")
+
+
+def take_offer(offer: WireReply, connection: Connection) -> None:
+    """Note what the positive answer to EHLO or LHLO offers."""
+    lines = [line.partition(" ") for line in offer.lines[1:]]
+    connection.extensions = {keyword.upper(): parameters for keyword, _, parameters in lines}
 
 
 async def _start_tls(connection: Connection, url: DownstreamUrl, security: Security) -> None:

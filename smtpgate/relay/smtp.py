@@ -10,6 +10,7 @@ from smtpgate.relay.pool import ConnectionPool, PoolLimits
 from smtpgate.relay.security import NO_SECURITY, Security
 from smtpgate.relay.url import DownstreamUrl
 from smtpgate.relay.wire import checked_address, checked_value
+from smtpgate.relay.xforward import Forwarding
 
 # RFC 6531 §3.5: what cannot be said without SMTPUTF8.
 _NEEDS_SMTPUTF8 = RelayReply(550, "5.6.7", "The address needs SMTPUTF8, which the next server lacks")
@@ -27,12 +28,19 @@ class SmtpDownstream:
     """An SMTP or LMTP server. hostname: what we say in EHLO."""
 
     def __init__(
-        self, url: DownstreamUrl, *, hostname: str, limits: PoolLimits | None = None, security: Security = NO_SECURITY
+        self,
+        url: DownstreamUrl,
+        *,
+        hostname: str,
+        limits: PoolLimits | None = None,
+        security: Security = NO_SECURITY,
+        forwarding: Forwarding | None = None,
     ) -> None:
         self._limits = limits or PoolLimits()
         self._is_lmtp = url.is_lmtp
         self._security = security
         self._pool = ConnectionPool(url, hostname, self._limits, security)
+        self._forwarding = forwarding or Forwarding(hostname)
 
     @property
     def requiretls(self) -> bool:
@@ -54,7 +62,7 @@ class SmtpDownstream:
     def begin(self, envelope: Envelope) -> "SmtpDelivery":
         """Prepare a transaction; nothing is sent before its first recipient."""
         final_timeout = self._limits.timeout * FINAL_REPLY_FACTOR
-        return SmtpDelivery(envelope, self._pool, lmtp=self._is_lmtp, final_timeout=final_timeout)
+        return SmtpDelivery(envelope, self._pool, self._forwarding, lmtp=self._is_lmtp, final_timeout=final_timeout)
 
     def connections(self) -> tuple[int, int]:
         """How many are idle, and how many are busy."""
@@ -68,9 +76,18 @@ class SmtpDownstream:
 class SmtpDelivery:
     """One transaction. final_timeout: seconds for the reply to the final dot."""
 
-    def __init__(self, envelope: Envelope, pool: ConnectionPool, *, lmtp: bool, final_timeout: float) -> None:
+    def __init__(
+        self,
+        envelope: Envelope,
+        pool: ConnectionPool,
+        forwarding: Forwarding,
+        *,
+        lmtp: bool,
+        final_timeout: float,
+    ) -> None:
         self._envelope = envelope
         self._pool = pool
+        self._forwarding = forwarding
         self._is_lmtp = lmtp
         self._final_timeout = final_timeout
         self._connection: Connection | None = None
@@ -162,9 +179,19 @@ class SmtpDelivery:
     async def _put(self, rcpt: bytes, connection: Connection) -> RelayReply:
         """RCPT, and before the first one MAIL: in one write where the downstream allows it (RFC 2920 §3.1)."""
         if self._mail_reply is None:
+            self._mail_reply = await self._forwarding.introduce(self._envelope, connection, lmtp=self._is_lmtp)
+            if self._mail_reply is not None:
+                return self._mail_reply
             pipelining = "PIPELINING" in connection.extensions
+            xforward = self._forwarding.xforward(self._envelope, connection)
+            if not pipelining:
+                for command in xforward:
+                    self._forwarding.answered(await connection.command(command), connection)
             mail = self._mail(connection.extensions)
-            connection.send(mail + rcpt if pipelining else mail, 2 if pipelining else 1)
+            group = [*xforward, mail, rcpt] if pipelining else [mail]
+            connection.send(b"".join(group), len(group))
+            for _ in group[:-2]:
+                self._forwarding.answered(await connection.reply(), connection)
             self._mail_reply = _in_step(await connection.reply(), connection)
             if pipelining:
                 reply = _in_step(await connection.reply(), connection)

@@ -27,4 +27,11 @@ def _open(relay: RelaySettings, hostname: str) -> Downstream:
         login=Login(relay.username, password.text) if password is not None else None,
     )
     limits = PoolLimits(connections=relay.connections, connect_timeout=relay.connect_timeout, timeout=relay.timeout)
-    return open_downstream(relay.url, hostname=hostname, limits=limits, security=security)
+    return open_downstream(
+        relay.url,
+        hostname=hostname,
+        limits=limits,
+        security=security,
+        xforward=relay.xforward == "auto",
+        xclient=relay.xclient,
+    )

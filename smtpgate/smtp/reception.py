@@ -19,6 +19,7 @@ from smtpgate.record import Record, RelayEntry, ReplyEntry
 from smtpgate.relay.downstream import DownstreamUnavailable, Envelope, RcptParameters
 from smtpgate.smtp.command import MailParameters
 from smtpgate.smtp.content import Incoming
+from smtpgate.smtp.forwarded import client_attributes
 from smtpgate.smtp.outcome import combine, passed_on
 from smtpgate.smtp.redelivery import Redelivery
 from smtpgate.smtp.services import Services
@@ -113,6 +114,8 @@ class Reception:
             ret=parameters.ret,
             envid=parameters.envid,
             requiretls=parameters.requiretls,
+            client=client_attributes(self.session, self._record.ref),
+            forwarded=self._forwarded,
         )
         services = self._services
         self._delivery = Redelivery(envelope, services.downstream, services.delivered, services.clock)

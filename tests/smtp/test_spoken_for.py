@@ -204,3 +204,21 @@ def test_what_xforward_says() -> None:
     assert parse_xforward("ADDR=some-uucp-host source=LOCAL IDENT=[UNAVAILABLE]") == {
         "ADDR": "some-uucp-host", "SOURCE": "LOCAL", "IDENT": ""
     }  # fmt: skip
+
+
+async def test_the_downstream_is_told() -> None:
+    """Of the session's client, by the record's reference; and of whom the client forwarded for, if it said so."""
+    async with serving(PEERS) as gate, gate.client() as client:
+        await client.greet()
+        await client.ask("XCLIENT NAME=c.example.net ADDR=IPV6:2001:db8::7 PORT=4711")
+        await client.ask("HELO helo.example.net")
+        await client.ask("XFORWARD ADDR=192.0.2.9")
+        for _ in range(2):
+            await client.deliver("me@example.net", ["you@example.org"], BODY)
+        first, second = [message.envelope for message in gate.downstream.messages]
+        assert first.client == {
+            "NAME": "c.example.net", "ADDR": "IPV6:2001:db8::7", "PORT": "4711", "PROTO": "SMTP",
+            "HELO": "helo.example.net", "IDENT": gate.records[0].ref, "SOURCE": "REMOTE",
+        }  # fmt: skip
+        assert first.forwarded == {"ADDR": "192.0.2.9"}
+        assert second.forwarded is None

@@ -31,6 +31,8 @@ mynetworks = 127.0.0.0/8
 message_size_limit = 3000000
 smtpd_peername_lookup = no
 smtp_dns_support_level = disabled
+smtpd_authorized_xforward_hosts = 127.0.0.0/8
+smtpd_authorized_xclient_hosts = 127.0.0.0/8
 virtual_mailbox_domains = example.org
 virtual_mailbox_base = {dir}/mail
 virtual_mailbox_maps = inline:{ you@example.org=you/, also@example.org=also/ }

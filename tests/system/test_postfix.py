@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.system.gate import Gate
+from tests.system.gate import _CONFIG, Gate, Talk
 from tests.system.messages import EIGHT_BIT, body, ref
 from tests.system.peers import Postfix
 
@@ -130,3 +130,50 @@ def test_a_mail_in_chunks(gate: Gate, postfix: Postfix) -> None:
             code, text = client.getreply()
             assert code == 250
     assert body(postfix.delivered(text)) == b"It works.\r\n.\r\n"
+
+
+def test_its_log_has_the_client_that_the_proxy_named_and_our_reference(
+    serve: Callable[..., Gate], postfix: Postfix
+) -> None:
+    """PROXY protocol in, XFORWARD out."""
+    gate = serve(postfix.url, config=_CONFIG.replace('{port}"', '{port}"\nproxy_protocol = ["127.0.0.1"]'))
+    talk = gate.talk()
+    talk.send("PROXY TCP4 192.0.2.7 198.51.100.1 4711 25")
+    text = deliver(talk)
+    line = postfix.program.wait_for(rf"{queue_id(text)}: client=.*orig_client=")
+    assert line.endswith(f"orig_queue_id={ref(text)}, orig_client=unknown[192.0.2.7]")
+    assert gate.logged(ref(text))["via"] == ["127.0.0.1"]
+    assert "192.0.2.7 connected to 127.0.0.1:" in gate.command("why", ref(text)).stdout
+
+
+def test_it_takes_the_client_for_its_own(serve: Callable[..., Gate], postfix: Postfix) -> None:
+    """XCLIENT in, XCLIENT out."""
+    config = _CONFIG.replace('timeout = "10s"', 'timeout = "10s"\nxclient = true')
+    gate = serve(postfix.url, server='xclient_peers = ["127.0.0.1"]', config=config)
+    for address in ("192.0.2.7", "192.0.2.8"):
+        talk = gate.talk()
+        assert talk.reply().startswith("220 ")
+        talk.send(f"XCLIENT NAME=client.example.net ADDR={address} PORT=4711")
+        text = deliver(talk)
+        line = postfix.program.wait_for(rf"{queue_id(text)}: client=")
+        assert line.endswith(f"client=client.example.net[{address}]")
+        message = postfix.delivered(text)
+        assert f"Received: from client.example.net ([{address}])".encode() in message
+
+
+def deliver(talk: Talk) -> str:
+    """One mail, from the banner on; the reply to it."""
+    assert talk.reply().startswith("220 ")
+    for command in ("EHLO client.example.net", f"MAIL FROM:<{SENDER}>", "RCPT TO:<you@example.org>"):
+        assert talk.ask(command).startswith("250 ")
+    assert talk.ask("DATA").startswith("354 ")
+    reply = talk.ask("Subject: hello", "", "Hello", ".")
+    assert reply.startswith("250 ")
+    return reply
+
+
+def queue_id(reply: str) -> str:
+    """Postfix's, in its reply."""
+    found = re.search(r"queued as (\w+)", reply)
+    assert found, reply
+    return found[1]
