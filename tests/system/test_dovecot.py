@@ -30,6 +30,16 @@ def test_a_mail_arrives_untouched(gate: Gate, dovecot: Dovecot) -> None:
     assert f"id {ref(text)}\r\n\tfor <you@example.org>;".encode() in arrived
 
 
+def test_notifications_that_dovecot_cannot_send_are_not_promised(gate: Gate) -> None:
+    with gate.client() as client:
+        client.ehlo()
+        assert "chunking" in client.esmtp_features
+        assert "dsn" not in client.esmtp_features
+        assert client.mail(SENDER, ["RET=HDRS"])[0] == 555
+        assert client.mail(SENDER)[0] == 250
+        assert client.rcpt("you@example.org", ["NOTIFY=SUCCESS"])[0] == 555
+
+
 def test_an_unknown_user_is_refused_at_rcpt(gate: Gate) -> None:
     with gate.client() as client:
         client.ehlo()
