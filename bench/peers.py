@@ -24,6 +24,7 @@ hostname = "mx.example.test"
 mynetworks = ["10.0.0.0/8"]
 relay_domains = ["example.test"]
 control = "{directory}/smtpgate.sock"
+spool = "{directory}/spool"
 [[listener]]
 address = "127.0.0.1:{port}"
 [relay]

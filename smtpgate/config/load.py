@@ -187,10 +187,10 @@ def _check_tls(document: Document) -> None:
 
 
 def _check_limits(document: Document, limits: LimitSettings) -> None:
-    if limits.memory_per_message > limits.message_memory:
+    if 4 * limits.memory_per_message > limits.message_memory:  # smtp/limits.py keeps that much for whole messages
         options = document.table("limits")
         key = "message_memory" if "message_memory" in options else "memory_per_message"
-        document.error(("limits", key), "memory_per_message is more than all of message_memory", "less")
+        document.error(("limits", key), "memory_per_message is more than a quarter of message_memory", "less")
 
 
 def _warnings(document: Document, server: ServerSettings) -> Iterator[ConfigError]:

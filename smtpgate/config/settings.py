@@ -101,8 +101,8 @@ class LimitSettings:
     """What one client, and all together, may take. Sizes in bytes, times in seconds."""
 
     message_size: int = option(above_zero(size), "25MiB", "largest message")
-    message_memory: int = option(above_zero(size), "128MiB", "for all messages being received at one time")
-    memory_per_message: int = option(above_zero(size), "2MiB", "of that, for one message; larger ones go to `spool`")
+    message_memory: int = option(above_zero(size), "128MiB", "for all messages that one worker is receiving")
+    memory_per_message: int = option(above_zero(size), "2MiB", "of that, for one message; more goes to `spool`")
     recipients: int = option(count, 1000, "most recipients of one message")
     sessions: int = option(count, 5000, "most sessions of one worker at one time")
     command_timeout: float = option(above_zero(duration), "5m", "how long a silent client is waited for")

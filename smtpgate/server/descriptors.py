@@ -7,6 +7,8 @@ log = logging.getLogger(__name__)
 
 # For the store, the downstream's pool, the DNS, and what Python itself opens.
 _OTHERS = 64
+# The client, a downstream, the file of a large message.
+_PER_SESSION = 3
 
 
 def raise_descriptor_limit() -> int:
@@ -20,8 +22,8 @@ def raise_descriptor_limit() -> int:
 
 
 def sessions_within(limit: int, wanted: int) -> int:
-    """How many sessions a process may have that may open `limit` files: each takes two, itself and one downstream."""
-    most = max(1, (limit - _OTHERS) // 2)
+    """How many sessions a process may have that may open `limit` files: each takes up to _PER_SESSION."""
+    most = max(1, (limit - _OTHERS) // _PER_SESSION)
     if most < wanted:
         log.warning("a process may open %d files: %d sessions in place of %d ([limits] sessions)", limit, most, wanted)
     return min(most, wanted)

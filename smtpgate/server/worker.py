@@ -19,6 +19,7 @@ from smtpgate.phases.engine import Engine
 from smtpgate.server.descriptors import raise_descriptor_limit, sessions_within
 from smtpgate.server.downstream import configured_downstream
 from smtpgate.server.facts import Facts, Tally
+from smtpgate.server.heap import system_heap
 from smtpgate.server.recorder import Recorder
 from smtpgate.server.sockets import BACKLOG
 from smtpgate.server.tls import ServerTls
@@ -113,6 +114,8 @@ class Worker:
         tls = ServerTls(settings.tls) if settings.has_tls else None
         watching = asyncio.create_task(tls.watch()) if tls else None
         services.tls_context = tls.context if tls else None
+        heap = system_heap(lambda: services.memory.held > 0)
+        trimming = asyncio.create_task(heap.watch()) if heap else None
         await asyncio.to_thread(_prepare, spool)
         await recorder.start()
         learning = asyncio.create_task(downstream.learn_extensions())
@@ -124,9 +127,9 @@ class Worker:
             await self._leave.wait()
             await self._finish(services)
         finally:
-            if watching:
-                watching.cancel()
-            learning.cancel()
+            for task in (watching, learning, trimming):
+                if task:
+                    task.cancel()
             await recorder.close(STOP_WITHIN)
             await downstream.close()
             await store.close()

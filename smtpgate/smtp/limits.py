@@ -32,8 +32,8 @@ class DialogLimits:
     ipv6_prefix: int = 64
 
 
-# The share of what is left that one message may have, so that a few do not use it all up.
-_SHARE = 16
+# One part in so many is for whole messages; the rest is for what waits to be written to files.
+_WHOLE_MESSAGES = 4
 
 
 @dataclass(slots=True)
@@ -50,4 +50,4 @@ class MessageMemory:
     @property
     def allowance(self) -> int:
         """What one message may have now."""
-        return min(self.per_message, (self.limit - self.held) // _SHARE)
+        return min(self.per_message, max(self.limit // _WHOLE_MESSAGES - self.held, 0))

@@ -42,7 +42,8 @@ class Storage:
     @property
     def is_behind(self) -> bool:
         """Whether flush() must be awaited before more is read from the client."""
-        return len(self._buffer) > (self._memory.allowance if self._head is None else _BATCH)
+        allowance = self._memory.allowance
+        return len(self._buffer) > (allowance if self._head is None else min(allowance, _BATCH))
 
     async def flush(self) -> None:
         """Write to the file what can be written."""

@@ -10,7 +10,7 @@ from smtpgate.server.descriptors import raise_descriptor_limit, sessions_within
 
 @pytest.mark.parametrize(
     ("limit", "wanted", "sessions"),
-    [(524288, 5000, 5000), (10064, 5000, 5000), (10062, 5000, 4999), (1024, 5000, 480), (64, 5000, 1), (3, 5000, 1)],
+    [(524288, 5000, 5000), (15064, 5000, 5000), (15062, 5000, 4999), (1024, 5000, 320), (64, 5000, 1), (3, 5000, 1)],
 )
 def test_sessions_within(limit: int, wanted: int, sessions: int, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):

@@ -71,12 +71,10 @@ def test_the_bound_of_one_message(tmp_path: Path, per_message: int, in_file: boo
 
 
 def test_when_memory_runs_short_smaller_messages_go_to_files() -> None:
-    memory = MessageMemory(limit=1600, per_message=80)
-    assert memory.allowance == 80
-    memory.held = 800
-    assert memory.allowance == 50
-    memory.held = 1600
-    assert memory.allowance == 0
+    memory = MessageMemory(limit=400, per_message=80)
+    for held, allowance in ((0, 80), (20, 80), (21, 79), (99, 1), (100, 0), (300, 0)):
+        memory.held = held
+        assert memory.allowance == allowance
 
 
 def test_no_memory_at_all(spool: Spool, caplog: pytest.LogCaptureFixture) -> None:
