@@ -33,6 +33,10 @@ class MethodResult:
     properties: tuple[tuple[str, str], ...] = ()
 
 
+_AUTHENTICATION_RESULTS = b"authentication-results"
+_RECEIVED_SPF = b"received-spf"
+
+
 def format_field(authserv_id: str, results: Sequence[MethodResult]) -> bytes:
     """The header field, folded, with its final CRLF. Values may be any strings: they are quoted."""
     lines = [f"Authentication-Results: {_value(authserv_id)}"]
@@ -50,6 +54,8 @@ def without_forged(message: Message, authserv_id: str) -> bytes:
     RFC 8601 §5: Authentication-Results that bear our authserv-id, or may do so since they cannot be read; and likewise
     Received-SPF with our name as the receiver.
     """
+    if not message.may_have(_AUTHENTICATION_RESULTS) and not message.may_have(_RECEIVED_SPF):
+        return message.content.head
     own = authserv_id.encode("ascii", "replace").lower()
     kept = [field.raw for field in message.fields if not _is_forged(field, own)]
     head = message.content.head
@@ -82,12 +88,12 @@ def _value(text: str) -> str:
 
 
 def _is_forged(field: HeaderField, own: bytes) -> bool:
-    if field.name not in (b"authentication-results", b"received-spf"):
+    if field.name not in (_AUTHENTICATION_RESULTS, _RECEIVED_SPF):
         return False
     # Without our name in it, escaped or not, a field cannot pretend anything.
     if own not in field.value.lower().replace(b"\\", b""):
         return False
-    if field.name == b"received-spf":
+    if field.name == _RECEIVED_SPF:
         return _names_receiver(field.value, own)
     claimed = _authserv_id(field.value)
     return claimed is None or claimed.lower().removesuffix(b".") == own

@@ -49,6 +49,18 @@ class Message:
                 folded.append([line])
         return tuple(HeaderField(_name(lines[0]), b"".join(lines)) for lines in folded)
 
+    def may_have(self, name: bytes) -> bool:
+        """Whether a field of this name, in lower case, may be there: quickly told, because most often it is not."""
+        return name in self._lower
+
+    @cached_property
+    def _lower(self) -> bytes:
+        return self.header.lower()
+
+    def count(self, name: bytes) -> int:
+        """How many fields have this name, in lower case."""
+        return sum(field.name == name for field in self.fields) if self.may_have(name) else 0
+
     @property
     def body(self) -> Body:
         """Everything behind the empty line that ends the header section."""

@@ -41,13 +41,19 @@ STOP_WITHIN = 30.0
 DRAIN_WITHIN = 600.0
 
 
+# How many more objects than now there may be until the collector looks for cycles.
+_COLLECT_AFTER = 10_000
+
+
 def freeze() -> None:
     """Take what is loaded out of the garbage collector's sight; before the event loop starts.
 
     A full collection would hold up every session for as long as it takes to look at all modules: 50 ms and more.
+    What a session leaves is freed by its reference counts, but for a few cycles: it need not be searched for often.
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 20, 20)
 
 
 class Worker:

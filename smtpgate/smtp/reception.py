@@ -298,6 +298,6 @@ def _unacceptable(message: Message) -> Reply | None:
     """What no rule is asked about."""
     if message.header_too_large:
         return HEADER_TOO_LARGE
-    if sum(field.name == b"received" for field in message.fields) > MOST_HOPS:
+    if message.count(b"received") > MOST_HOPS:
         return TOO_MANY_HOPS
     return None
