@@ -47,17 +47,14 @@ class Generation:
         """When start_missing() has something to do; None while nothing is missing."""
         return self._not_before if None in self._slots else None
 
-    def start_missing(self, now: float) -> list[WorkerProcess]:
-        """Start what is missing, unless it is too early for another attempt; the new ones."""
-        new = []
+    def start_missing(self, now: float) -> None:
+        """Start what is missing, unless it is too early for another attempt."""
         for slot, worker in enumerate(self._slots):
             if worker is None and now >= self._not_before:
                 try:
-                    started = self._slots[slot] = self._start(self, slot)
-                    new.append(started)
+                    self._slots[slot] = self._start(self, slot)
                 except OSError as error:
                     log.error("a worker cannot be started, again in %g s: %s", self._put_off(now), error.strerror)
-        return new
 
     def remove(self, worker: WorkerProcess, now: float) -> float:
         """A worker has ended; in how many seconds it is replaced."""

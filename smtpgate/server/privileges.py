@@ -24,4 +24,4 @@ def drop_privileges(user: str) -> None:
         os.setgid(entry.pw_gid)
         os.setuid(entry.pw_uid)
     except OSError as error:
-        raise PrivilegeError(f"cannot become user {user}: {error.strerror}; start as root or as {user}") from error
+        raise PrivilegeError(f"cannot become user {user}: {error.strerror}") from error

@@ -28,11 +28,11 @@ class Reporter(asyncio.Protocol):
     def start(self, facts: Callable[[], dict[str, Any]]) -> None:
         """Send what facts() returns: now, which says that the worker is ready, and once a second."""
         self._facts = facts
-        self._report()
+        self.report()
 
     def close(self) -> None:
         """Send a last report: what the worker has done in all."""
-        self._report()
+        self.report()
         self._on_lost = _nothing
         self._transport.close()
 
@@ -46,11 +46,16 @@ class Reporter(asyncio.Protocol):
             self._timer.cancel()
         self._on_lost()
 
-    def _report(self) -> None:
+    def report(self) -> None:
+        """Send one now."""
+        if self._transport.is_closing():
+            return
         # A supervisor that does not read for a while must not fill the memory.
         if not self._transport.get_write_buffer_size():
             self._transport.write(json.dumps(self._facts()).encode() + b"\n")
-        self._timer = asyncio.get_running_loop().call_later(EVERY, self._report)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(EVERY, self.report)
 
 
 def _nothing() -> None:

@@ -22,7 +22,7 @@ from smtpgate.server.control import Answer, ControlError, ControlServer
 from smtpgate.server.generation import Generation
 from smtpgate.server.reports import Reporter
 from smtpgate.server.sockets import ListenError, ListeningSockets
-from smtpgate.server.status import is_stuck, status
+from smtpgate.server.status import STUCK_AFTER, is_stuck, status
 from smtpgate.server.systemd import Notifier
 from smtpgate.server.worker import STOP_WITHIN, Worker, freeze
 from smtpgate.server.worker_process import SUPERVISED, WorkerProcess, fork_worker
@@ -73,7 +73,9 @@ class Supervisor:
         self._clients = ClientTable(_COLUMNS)
         self._current: Generation | None = None
         self._coming: Generation | None = self._generation(settings)
-        self._reload_asked: list[Answer] = []  # the first one's reload is under way while there is a coming generation
+        self._reload_next: list[Answer] = []  # who asked for a reload that has not begun
+        self._reloading: list[Answer] = []  # and for the one under way
+        self._old_leave_by = 0.0
         self._workers: list[WorkerProcess] = []  # of both, and those that drain
         self._past: Counter[str] = Counter()
         self._crashes = 0
@@ -108,7 +110,7 @@ class Supervisor:
         self._kill_silent(now)
         if self._kill_at is None:
             self._start_missing(now)
-            self._take_over(now)
+            self._go_on_with_reload(now)
             self._give_sign_of_life(now)
 
     def _pause(self) -> float:
@@ -135,7 +137,7 @@ class Supervisor:
 
     def _on_signal(self, number: int) -> None:
         if number == signal.SIGHUP:
-            self._reload(lambda answer: None)
+            self._reload_next.append(lambda answer: None)
         elif number == signal.SIGINT and self._kill_at is not None:
             self._exit_status = 128 + signal.SIGINT
             for worker in self._workers:
@@ -149,7 +151,7 @@ class Supervisor:
             assert generation is not None
             answer(status(generation, self._workers, self._past, self._crashes, self._started))
         elif command == "reload":
-            self._reload(answer)
+            self._reload_next.append(answer)
         else:
             answer({"error": f"unknown command {command!r}"})
 
@@ -163,10 +165,14 @@ class Supervisor:
     def _fork(self, generation: Generation, slot: int) -> WorkerProcess:
         column = self._clients.take()
         try:
-            return fork_worker(slot, column, partial(self._work, generation.settings, slot, column))
+            worker = fork_worker(slot, column, partial(self._work, generation.settings, slot, column))
         except OSError:
             self._give_back(column)
             raise
+        # Before the next one is forked, which must not keep this one's socket open.
+        self._workers.append(worker)
+        self._selector.register(worker.reports, selectors.EVENT_READ, partial(self._read, worker))
+        return worker
 
     def _give_back(self, column: int | None) -> None:
         if column is not None:
@@ -184,9 +190,8 @@ class Supervisor:
 
     def _start_missing(self, now: float) -> None:
         for generation in (self._current, self._coming):
-            for worker in generation.start_missing(now) if generation is not None else ():
-                self._workers.append(worker)
-                self._selector.register(worker.reports, selectors.EVENT_READ, partial(self._read, worker))
+            if generation is not None:
+                generation.start_missing(now)
 
     def _read(self, worker: WorkerProcess) -> None:
         if not worker.read():
@@ -209,8 +214,7 @@ class Supervisor:
     def _ended(self, worker: WorkerProcess, ended: int, now: float) -> None:
         how = f"by {signal.Signals(-ended).name}" if ended < 0 else f"with status {ended}"
         if worker.draining:
-            if ended != 0:
-                log.error("worker %d ended %s while its last sessions ended", worker.pid, how)
+            log.log(logging.ERROR if ended else logging.INFO, "worker %d ended %s", worker.pid, how)
             return
         for generation in (self._current, self._coming):
             if generation is not None and worker in generation.workers:
@@ -238,13 +242,20 @@ class Supervisor:
 
     # --- reloading
 
-    def _reload(self, answer: Answer) -> None:
-        """Begin a reload, or put it off until the one under way has ended."""
-        self._reload_asked.append(answer)
-        if self._coming is None:
+    def _go_on_with_reload(self, now: float) -> None:
+        """The next step, if it is time for it: begin, take over, be done."""
+        if self._coming is not None:
+            self._take_over(self._coming, now)
+        elif self._reloading:
+            # Done when no old worker takes new sessions any more; one that hangs is not waited for.
+            leaving = [worker for worker in self._workers if worker.draining]
+            if now > self._old_leave_by or not any(worker.takes_sessions for worker in leaving):
+                self._end_reload(None)
+        elif self._reload_next:
             self._begin_reload()
 
     def _begin_reload(self) -> None:
+        self._reloading, self._reload_next = self._reload_next, []
         # sd_notify(3): by this time stamp, READY=1 of an earlier reload is told from that of this one.
         self._notifier.tell("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
         try:
@@ -255,20 +266,17 @@ class Supervisor:
         else:
             self._coming = self._generation(settings)
 
-    def _take_over(self, now: float) -> None:
-        """See whether the coming workers serve, and send the old ones away; or give the coming ones up."""
-        coming = self._coming
-        if coming is None:
-            return
+    def _take_over(self, coming: Generation, now: float) -> None:
+        """If the coming workers serve, send the old ones away; if they do not come, give them up."""
         if coming.is_ready:
             old, self._current, self._coming = self._current, coming, None
             self._close_removed(coming)
-            self._send_away(old)
+            self._old_leave_by = now + STUCK_AFTER
             self._notifier.tell("READY=1", f"STATUS={len(coming)} workers")
             if old is None:
                 self._on_ready()
             else:
-                self._end_reload(None)
+                self._send_away(old)
         elif coming.failures or now - coming.began > READY_WITHIN:
             self._coming = None
             self._send_away(coming)
@@ -281,22 +289,20 @@ class Supervisor:
                 self._end_reload("the new workers do not start; the log says why")
 
     def _end_reload(self, error: str | None) -> None:
-        answer = self._reload_asked.pop(0)
         if error is None:
             log.info("the configuration is reloaded")
-            answer({"reloaded": True})
         else:
             log.error("the configuration is not reloaded:\n%s", error)
-            answer({"error": error})
             self._notifier.tell("READY=1")
-        if self._reload_asked:
-            self._begin_reload()
+        for answer in self._reloading:
+            answer({"reloaded": True} if error is None else {"error": error})
+        self._reloading = []
 
     def _close_removed(self, generation: Generation) -> None:
         self._sockets.close_all_but({listener.address for listener in generation.settings.listeners})
 
-    def _send_away(self, generation: Generation | None) -> None:
-        for worker in generation.workers if generation is not None else ():
+    def _send_away(self, generation: Generation) -> None:
+        for worker in generation.workers:
             worker.drain()
 
     # --- stopping
@@ -307,11 +313,11 @@ class Supervisor:
         self._sockets.close()
         for worker in self._workers:
             worker.stop()
-        for answer in self._reload_asked:
+        for answer in (*self._reloading, *self._reload_next):
             answer({"error": "the server stops"})
 
 
 async def _serve(worker: Worker, reports: socket.socket) -> None:
     reporter = await Reporter.on(reports, worker.stop)
-    await worker.run(ready=lambda: reporter.start(worker.facts))
+    await worker.run(ready=lambda: reporter.start(worker.facts), leaving=reporter.report)
     reporter.close()

@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 STOP_WITHIN = 30.0
 # How long they may go on when another worker serves already, in seconds.
 DRAIN_WITHIN = 600.0
+_ABORTED_WITHIN = 5.0
 
 
 # How many more objects than now there may be until the collector looks for cycles.
@@ -82,8 +83,8 @@ class Worker:
         self._servers: list[asyncio.Server] = []
         self._facts: Callable[[], dict[str, Any]] = dict
 
-    async def run(self, ready: Callable[[], None]) -> None:
-        """Serve until stop(), drain() or a signal. ready: called when it serves."""
+    async def run(self, ready: Callable[[], None], leaving: Callable[[], None] = lambda: None) -> None:
+        """Serve until stop(), drain() or a signal. ready: called when it serves. leaving: when no new sessions come."""
         settings = self._settings
         store = open_store(settings.store.url)
         recorder = Recorder(store, self._write_log, time.time, settings.record.keep, deletes=self._deletes)
@@ -131,7 +132,7 @@ class Worker:
             self._facts = Facts(services, tally, recorder, resolver)
             ready()
             await self._leave.wait()
-            await self._finish(services)
+            await self._finish(services, leaving)
         finally:
             for task in (watching, learning, trimming):
                 if task:
@@ -152,7 +153,7 @@ class Worker:
 
     def facts(self) -> dict[str, Any]:
         """How it is: numbers for `smtpgate status`."""
-        return self._facts()
+        return self._facts() | {"leaving": not self._servers}
 
     async def _listen(self, services: Services) -> None:
         loop = asyncio.get_running_loop()
@@ -171,21 +172,23 @@ class Worker:
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self.drain)
 
-    async def _finish(self, services: Services) -> None:
+    async def _finish(self, services: Services, leaving: Callable[[], None]) -> None:
         for server in self._servers:
             server.close()
+        self._servers.clear()
+        leaving()
         await self._last_sessions(services)
         services.closing = True
         connections = set(services.connections)
         for connection in connections:
             connection.shut_down()
-        if connections:
-            ended = asyncio.gather(*(connection.ended.wait() for connection in connections))
-            try:
-                await asyncio.wait_for(ended, STOP_WITHIN)
-            except TimeoutError:
-                for connection in services.connections:
-                    connection.abort()
+        sessions = [asyncio.create_task(connection.ended.wait()) for connection in connections]
+        if sessions:
+            _, late = await asyncio.wait(sessions, timeout=STOP_WITHIN)
+            for connection in connections & services.connections:
+                connection.abort()
+            if late:  # their records are written, too
+                await asyncio.wait(late, timeout=_ABORTED_WITHIN)
         await services.drain()
 
     async def _last_sessions(self, services: Services) -> None:

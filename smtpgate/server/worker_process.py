@@ -40,6 +40,11 @@ class WorkerProcess:
         """Whether it serves."""
         return self.report is not None
 
+    @property
+    def takes_sessions(self) -> bool:
+        """Whether new sessions may come to it, as far as is known."""
+        return self.report is not None and not self.report["leaving"]
+
     def read(self) -> bool:
         """Take in what it reported; False if there will be no more."""
         try:

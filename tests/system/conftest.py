@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ Serve = Callable[..., Gate]
 def _gates(directory: Path) -> Iterator[Serve]:
     gates: list[Gate] = []
 
-    def serve(relay: str = "", **options: str) -> Gate:
+    def serve(relay: str = "", **options: Any) -> Gate:
         gate = Gate(directory / f"gate{len(gates)}", relay, **options)
         gates.append(gate)
         return gate.start()

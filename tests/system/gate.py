@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from smtpgate.server.control import ask
 from tests.system.program import PATIENCE, Program, free_port
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +19,7 @@ _CONFIG = """
 [server]
 hostname = "mx.example.org"
 relay_domains = ["example.org"]
-workers = 1
+workers = {workers}
 {server}
 [[listener]]
 address = "127.0.0.1:{port}"
@@ -48,11 +49,14 @@ class Gate:
     {port} in it is replaced.
     """
 
-    def __init__(self, directory: Path, relay: str = "", *, server: str = "", config: str = _CONFIG) -> None:
+    def __init__(
+        self, directory: Path, relay: str = "", *, server: str = "", workers: int = 1, config: str = _CONFIG
+    ) -> None:
         self.directory = directory
         self.port = free_port()
         directory.mkdir(parents=True, exist_ok=True)
         text = config.replace("{port}", str(self.port)).replace("{relay}", relay).replace("{server}", server)
+        text = text.replace("{workers}", str(workers))
         (directory / "config.toml").write_text(text)
         self.program: Program
         self._talks: list[Talk] = []
@@ -63,9 +67,9 @@ class Gate:
         self.program.wait_for("^smtpgate listens on ")
         return self
 
-    def run_serve(self) -> Program:
+    def run_serve(self, *options: str) -> Program:
         """`smtpgate serve`, however it ends."""
-        return Program([*smtpgate(), "serve", "--config", "config.toml"], self.directory, environment())
+        return Program([*smtpgate(), "serve", "--config", "config.toml", *options], self.directory, environment())
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Ask it to end; it must do so in peace."""
@@ -106,6 +110,21 @@ class Gate:
             timeout=PATIENCE,
             check=False,
         )
+
+    def status(self) -> dict[str, Any]:
+        """What `smtpgate status --json` would print."""
+        return ask(str(self.directory / "var" / "smtpgate.sock"), "status", PATIENCE)
+
+    def workers(self) -> list[int]:
+        """The process ids of its workers."""
+        return [worker["pid"] for worker in self.status()["workers"]]
+
+    def change(self, old: str, new: str) -> None:
+        """Change what stands once in its configuration."""
+        path = self.directory / "config.toml"
+        text = path.read_text()
+        assert text.count(old) == 1
+        path.write_text(text.replace(old, new))
 
     def logged(self, ref: str) -> dict[str, Any]:
         """The transaction's log line, when it is written."""

@@ -50,7 +50,14 @@ def free_port() -> int:
 class Program:
     """A running program. out, err: the lines that it printed so far."""
 
-    def __init__(self, command: Sequence[str | Path], cwd: Path, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        cwd: Path,
+        env: dict[str, str] | None = None,
+        *,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
         self.out: list[str] = []
         self.err: list[str] = []
         self._news = threading.Condition()
@@ -65,6 +72,7 @@ class Program:
             text=True,
             errors="replace",
             start_new_session=True,
+            pass_fds=pass_fds,
         )
         assert self._process.stdout is not None
         assert self._process.stderr is not None
