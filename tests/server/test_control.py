@@ -74,9 +74,9 @@ def test_only_its_user_may_ask(served: Served, path: Path) -> None:
 
 def test_a_question_in_pieces(served: Served, path: Path) -> None:
     with asking(path) as connection:
+        served.turn()  # accepted
         for piece in (b'{"comm', b'and": "reload"}', b"\n"):
             connection.sendall(piece)
-            served.turn()
             served.turn()
             if not piece.endswith(b"\n"):
                 assert not served.requests
