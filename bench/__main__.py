@@ -5,7 +5,7 @@ import signal
 import sys
 from types import FrameType
 
-from bench import compare, hot_spots, idle, large, slow_callbacks
+from bench import compare, hot_spots, idle, kill, large, slow_callbacks
 from bench.processes import Unusable
 
 
@@ -28,7 +28,14 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_options(parser)
     parser.set_defaults(run=compare.run)
     commands = parser.add_subparsers(metavar="COMMAND", title="other measurements")
-    for module, name in ((slow_callbacks, "slow-callbacks"), (hot_spots, "profile"), (idle, "idle"), (large, "large")):
+    others = (
+        (slow_callbacks, "slow-callbacks"),
+        (hot_spots, "profile"),
+        (idle, "idle"),
+        (large, "large"),
+        (kill, "kill"),
+    )
+    for module, name in others:
         command = commands.add_parser(name, description=module.__doc__, help=(module.__doc__ or "").splitlines()[0])
         module.add_options(command)
         command.set_defaults(run=module.run)

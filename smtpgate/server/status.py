@@ -16,7 +16,7 @@ STUCK_AFTER = 10.0
 
 
 def status(
-    generation: Generation, workers: Iterable[WorkerProcess], past: Counter[str], crashes: int, started: float
+    generation: Generation, workers: Sequence[WorkerProcess], past: Counter[str], crashes: int, started: float
 ) -> dict[str, Any]:
     """The server's state. generation: serves now. workers: all that run. Times in seconds, memory in bytes.
 

@@ -301,3 +301,13 @@ def test_an_output_that_fails_is_tried_again_and_what_was_dropped_is_told(error,
     log.close(10)
     assert [[json.loads(line)["ref"] for line in text.split("\n")] for text in attempts] == [["B", "C"], ["D"]]
     assert "3 lines of the log were dropped" in caplog.text
+
+
+async def test_of_several_workers_one_deletes():
+    store = FakeStore()
+    recorder = Recorder(store, lambda text: None, Clock(), KEEP, linger=0, deletes=False)
+    await recorder.start()
+    recorder.put(record())
+    await store.wrote()
+    await recorder.close(10)
+    assert store.deletions.empty()
