@@ -21,13 +21,15 @@ class Content:
     head: the header section and the empty line behind it, always in memory. body: everything behind.
     Iterating gives the pieces of both in order, and blocks if the body is in a file: in a thread only. `async for`
     gives the same without blocking, and without waiting if all is in memory.
+    strict: whoever took it in has looked at all of it, and there is no bare CR, bare LF or NUL.
     """
 
-    __slots__ = ("body", "head")
+    __slots__ = ("body", "head", "strict")
 
     def __init__(self, head: bytes, body: Body) -> None:
         self.head = head
         self.body = body
+        self.strict = False
 
     @classmethod
     def of(cls, data: bytes | bytearray) -> "Content":
@@ -44,7 +46,9 @@ class Content:
 
     def with_head(self, head: bytes) -> "Content":
         """The same body below another head."""
-        return Content(head, self.body)
+        content = Content(head, self.body)
+        content.strict = self.strict
+        return content
 
     def close(self) -> None:
         """Let go of the body. Whoever is reading it may go on; what was made by with_head() has it still."""

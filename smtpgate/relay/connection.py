@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
 
     async def send_content(self, content: Content, replies: int) -> None:
         """Send what follows 354, final dot included, no faster than the downstream takes it."""
-        await self._send_all(content, Encoder())
+        await self._send_all(content, Encoder(strict=content.strict))
         self.send(b"", replies)
 
     async def send_chunk(self, content: Content) -> None:
@@ -94,7 +94,7 @@ class Connection(asyncio.Protocol):
         because nobody knows whether the other side wants to read the rest.
         """
         self._owed += 1
-        if not await self._send_all(content, ChunkEncoder(), b"BDAT %d LAST\r\n" % content.size):
+        if not await self._send_all(content, ChunkEncoder(strict=content.strict), b"BDAT %d LAST\r\n" % content.size):
             self.fail(DownstreamUnavailable("the content was not sent to its end"))
             if self._replies[0].code < 400:
                 raise DownstreamUnavailable("downstream took a message before its end")

@@ -15,10 +15,10 @@ CHUNK = 1 << 16
 _ADDRESS = re.compile(r'(?:[^\x00-\x20\x7f-\xa0<>"\\]++|"(?:[^\x00-\x1f\x7f-\x9f"\\]|\\[\x20-\x7e])*+")*+\Z')
 # RFC 5321 §4.1.2: esmtp-value, and RFC 6531 §3.3.
 _VALUE = re.compile(r"[!-<>-~\xa1-\U0010ffff]+\Z")
-# These start with a literal byte, which re finds fast: for all three questions, less than bytes.count takes.
+# These start with a literal byte, which re finds fast: less than bytes.count takes.
 _BARE_LF = re.compile(rb"\n(?<!\r\n)")
 _BARE_CR = re.compile(rb"\r(?!\n)")
-_BARE_CR_OR_DOT = re.compile(rb"\r(?!\n(?!\.))")
+_LF_DOT = re.compile(rb"\n\.")
 
 
 class Unsendable(ValueError):
@@ -44,10 +44,11 @@ class Encoder:
 
     Give it the content piece by piece; small ones are joined, large ones cut, so that a chunk has about CHUNK bytes.
     Content that does not end with CRLF gets one. Raises Unsendable instead of giving a chunk that holds a bare CR, a
-    bare LF or a NUL.
+    bare LF or a NUL. strict: somebody has looked at all of it already (Content.strict).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, strict: bool = False) -> None:
+        self._strict = strict
         self._gathered: list[Piece] = []
         self._size = 0
         self._carried = b""  # a CR waits for its LF, so that no chunk begins or ends between them
@@ -80,7 +81,12 @@ class Encoder:
         return chunk
 
     def _encoded(self, chunk: bytes, at_line_start: bool) -> bytes:
-        return _stuffed(chunk, at_line_start)
+        if not self._strict:
+            _check(chunk)
+        # RFC 5321 §4.5.2: a line that begins with a dot gets a second one.
+        if _LF_DOT.search(chunk):
+            chunk = chunk.replace(b"\r\n.", b"\r\n..")
+        return b"." + chunk if at_line_start and chunk.startswith(b".") else chunk
 
     def _final(self) -> bytes:
         return b".\r\n" if self._at_line_start else b"\r\n.\r\n"
@@ -90,21 +96,14 @@ class ChunkEncoder(Encoder):
     """The content as it follows BDAT: just as it is. Raises Unsendable as Encoder does."""
 
     def _encoded(self, chunk: bytes, at_line_start: bool) -> bytes:
-        if b"\0" in chunk or _BARE_LF.search(chunk) or _BARE_CR.search(chunk):
-            raise Unsendable("content with a bare CR, a bare LF or a NUL")
+        if not self._strict:
+            _check(chunk)
         return chunk
 
     def _final(self) -> bytes:
         return b""
 
 
-def _stuffed(chunk: bytes, at_line_start: bool) -> bytes:
-    """RFC 5321 §4.5.2: a line that begins with a dot gets a second one."""
-    if b"\0" in chunk or _BARE_LF.search(chunk):
-        raise Unsendable("content with a bare LF or a NUL")
-    leading = b"." if at_line_start and chunk.startswith(b".") else b""
-    if _BARE_CR_OR_DOT.search(chunk):
-        if _BARE_CR.search(chunk):
-            raise Unsendable("content with a bare CR")
-        chunk = chunk.replace(b"\r\n.", b"\r\n..")
-    return leading + chunk
+def _check(chunk: bytes) -> None:
+    if b"\0" in chunk or _BARE_LF.search(chunk) or _BARE_CR.search(chunk):
+        raise Unsendable("content with a bare CR, a bare LF or a NUL")
