@@ -44,3 +44,9 @@ def test_the_lock_names_no_index() -> None:
 
 def test_ci_can_be_run() -> None:
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def test_file_names_are_unique() -> None:
+    """Test directories are no packages: two files of one name would be taken for one."""
+    names = sorted(path.name for path in TESTS if path.name.startswith("test_"))
+    assert names == sorted(set(names))
