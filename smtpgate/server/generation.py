@@ -9,15 +9,16 @@ from smtpgate.server.worker_process import WorkerProcess
 
 log = logging.getLogger(__name__)
 
-# A worker that ends so soon after its start, in seconds, would do so again.
-_AT_ONCE = 2.0
+# Times in seconds. After a worker that served, but so briefly, comes a breath; after one that never served there is
+# little hope for the next.
+_BRIEFLY, _BREATH = 2.0, 0.5
 _RETRY_AFTER = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
 class Generation:
     """So many workers with the same settings. start: forks the one of a slot. Times are monotonic, in seconds.
 
-    began: when it was made. failures: workers in a row that ended at once, or could not even be started.
+    began: when it was made. failures: workers in a row that ended before they served, or could not even be started.
     """
 
     def __init__(self, settings: Settings, count: int, start: Callable[["Generation", int], WorkerProcess]) -> None:
@@ -59,10 +60,12 @@ class Generation:
     def remove(self, worker: WorkerProcess, now: float) -> float:
         """A worker has ended; in how many seconds it is replaced."""
         self._slots[worker.slot] = None
-        if now - worker.started < _AT_ONCE:
+        if not worker.is_ready:
             return self._put_off(now)
         self.failures = 0
-        return 0.0
+        pause = _BREATH if now - worker.started < _BRIEFLY else 0.0
+        self._not_before = now + pause
+        return pause
 
     def _put_off(self, now: float) -> float:
         pause = _RETRY_AFTER[min(self.failures, len(_RETRY_AFTER) - 1)]

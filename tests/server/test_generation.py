@@ -57,16 +57,22 @@ def test_it_is_ready_when_all_are() -> None:
     assert world.generation.next_start is None
 
 
-def test_a_worker_that_served_is_replaced_at_once() -> None:
+@pytest.mark.parametrize(("served", "pause"), [(5, 0), (1, 0.5)])
+def test_a_worker_that_served_is_replaced_soon(served: float, pause: float) -> None:
     world = World(2)
     world.step(0)
-    world.step(5)
-    assert world.end(1) == 0
-    assert world.step(0) == [1]
+    for worker in world.generation.workers:
+        worker.is_ready = True
+    world.step(served)
+    for _ in range(10):  # however often
+        assert world.end(1) == pause
+        assert world.step(pause) == [1]
+        world.generation.workers[1].is_ready = True
+        world.step(served)
     assert world.generation.failures == 0
 
 
-def test_one_that_ends_at_once_is_replaced_after_a_growing_pause() -> None:
+def test_one_that_never_served_is_replaced_after_a_growing_pause() -> None:
     world = World(1)
     pauses = []
     for _ in range(7):
@@ -76,8 +82,10 @@ def test_one_that_ends_at_once_is_replaced_after_a_growing_pause() -> None:
         assert world.step(pauses[-1] - 0.01) == []
         world.now += 0.02
     assert pauses == [0.5, 1, 2, 5, 10, 30, 30]
+    assert world.generation.failures == 7
     assert world.step(0) == [0]
-    world.now += 10  # this one served: the next one is started at once again
+    world.generation.workers[0].is_ready = True
+    world.now += 10
     assert world.end(0) == 0
     assert world.generation.failures == 0
 
