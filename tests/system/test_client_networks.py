@@ -10,12 +10,12 @@ import pytest
 
 from tests.system.gate import _CONFIG, Gate, Talk
 
-CONFIG = _CONFIG.replace("workers = 1", "workers = 2").replace("[store]", "[limits]\nclient_connections = 3\n[store]")
+CONFIG = _CONFIG.replace("[store]", "[limits]\nclient_connections = 3\n[store]")
 
 
 @pytest.fixture
 def gate(tmp_path: Path) -> Iterator[Gate]:
-    gate = Gate(tmp_path, "maildir:var/mail", config=CONFIG).start()
+    gate = Gate(tmp_path, "maildir:var/mail", workers=2, config=CONFIG).start()
     yield gate
     gate.close()
 
