@@ -17,7 +17,7 @@ run: $(VENV)/run
 
 # ARGS: such as ARGS="tests/relay -x"
 test: $(VENV)/test
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile $(ARGS)
 
 # The import contracts are among the tests (tests/test_layout.py).
 lint: $(VENV)/test
