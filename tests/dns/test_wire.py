@@ -5,6 +5,7 @@ import contextlib
 import dns.message
 import dns.rdataclass
 import dns.rdatatype
+import dns.rdtypes.ANY.PTR
 import dns.rdtypes.ANY.TXT
 import dns.rrset
 import pytest
