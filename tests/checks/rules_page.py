@@ -1,4 +1,4 @@
-"""Reads a page of rules as docs/rules.md is written, and says where it contradicts the registry."""
+"""Reads a rule's page as those in docs/checks are written, and says where it contradicts the registry."""
 
 import dataclasses
 import re
@@ -12,17 +12,13 @@ from smtpgate.phases.rule import CheckSpec
 FACTS = ("known from", "replies", "on failure", "Postfix")
 
 
-def sections(page: str) -> dict[str, str]:
-    """The text below each rule's title."""
-    parts = re.split(r"^### (\w+)\n", page, flags=re.MULTILINE)
-    return {
-        name: re.split(r"^## ", text, flags=re.MULTILINE)[0]
-        for name, text in zip(parts[1::2], parts[2::2], strict=True)
-    }
+def title(page: str) -> str:
+    """The rule that a page is about."""
+    return page.partition("\n")[0].removeprefix("# ")
 
 
 def problems(text: str, spec: CheckSpec, registry: Mapping[str, CheckSpec]) -> list[str]:
-    """What a section lacks or says wrongly."""
+    """What a page lacks or says wrongly."""
     facts = dict(re.findall(r"^\| ([\w ]+) \| (.+) \|$", text, re.MULTILINE))
     found = [f"no {fact!r}" for fact in FACTS if fact not in facts]
     if facts.get("known from") != FIRST_PHASE[spec.input].key:

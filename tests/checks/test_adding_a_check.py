@@ -13,12 +13,12 @@ from smtpgate.phases.phase import Input
 from smtpgate.phases.rule import CheckSpec
 from smtpgate.phases.verdict import DUNNO, Verdict
 from tests.checks import asking
-from tests.checks.rules_page import problems, sections
+from tests.checks.rules_page import problems, title
 
 PAGE = (Path(__file__).parents[2] / "docs/adding-a-check.md").read_text()
 NAME = "reject_forged_helo_hostname"
 CODE = dict(re.findall(r"^```python\n# (\S+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
-(SECTION,) = re.findall(r"^````markdown\n(.*?)^````", PAGE, re.MULTILINE | re.DOTALL)
+(RULE_PAGE,) = re.findall(r"^````markdown\n(.*?)^````", PAGE, re.MULTILINE | re.DOTALL)
 
 
 def run(path: str) -> dict[str, Any]:
@@ -63,8 +63,9 @@ async def test_its_table_can_fail(spec: CheckSpec, monkeypatch: pytest.MonkeyPat
         await test(*case)
 
 
-def test_its_section_agrees_with_its_row(spec: CheckSpec) -> None:
-    assert problems(sections(SECTION)[NAME], spec, {**REGISTRY, NAME: spec}) == []
+def test_its_page_agrees_with_its_row(spec: CheckSpec) -> None:
+    assert title(RULE_PAGE) == NAME
+    assert problems(RULE_PAGE, spec, {**REGISTRY, NAME: spec}) == []
 
 
 def test_the_example_is_not_in_the_registry() -> None:

@@ -1,0 +1,33 @@
+"""docs/checks has a page for every check, which says what the registry says, and docs/rules.md leads to each."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from smtpgate.checks.registry import REGISTRY
+from tests.checks.rules_page import problems, title
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = {path.stem: path.read_text() for path in (DOCS / "checks").glob("*.md")}
+
+
+def test_every_check_has_a_page_and_every_page_a_check() -> None:
+    assert sorted(PAGES) == sorted(REGISTRY)
+
+
+def test_the_overview_leads_to_every_page_once() -> None:
+    overview = (DOCS / "rules.md").read_text()
+    assert sorted(re.findall(r"\[(\w+)\]\(checks/\1\.md\)", overview)) == sorted(REGISTRY)
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_a_page_agrees_with_its_row(name: str) -> None:
+    assert title(PAGES[name]) == name
+    assert problems(PAGES[name], REGISTRY[name], REGISTRY) == []
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_a_page_names_the_codes_that_its_check_documents(name: str) -> None:
+    codes = re.compile(r"\b[45]\d\d [45]\.\d+\.\d+\b")
+    assert set(codes.findall(REGISTRY[name].check.__doc__ or "")) <= set(codes.findall(PAGES[name]))
