@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smtpgate.checks.dnsbl import block_list
+from smtpgate.dns.lists import block_list
 from tests.checks.asking import ask, context, facts, short
 from tests.fakes import FakeDns
 
