@@ -11,6 +11,7 @@ from typing import Any
 
 from smtpgate.checks.registry import REGISTRY
 from smtpgate.config.load import load
+from smtpgate.dnsbl.lists import DnsLists
 from smtpgate.phases.context import Context
 from smtpgate.phases.engine import Engine, Limits
 from smtpgate.record import Record
@@ -174,6 +175,7 @@ async def serving(
     dns = dns or FakeDns()
     context = Context(
         dns=dns,
+        lists=DnsLists(dns),
         greylist=greylist or FakeGreylist(),
         clock=clock,
         hostname=settings.server.hostname,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from smtpgate.dns.resolver import Resolver
+from smtpgate.dnsbl.lists import DnsLists
 from smtpgate.store.greylist import Greylist
 from smtpgate.values import IPAddress, Network
 
@@ -12,10 +13,12 @@ from smtpgate.values import IPAddress, Network
 class Context:
     """The services and settings that checks use.
 
-    clock: the wall time in seconds since 1970. relay_domains: what mail is accepted for, lower-case A-labels.
+    lists: DNS block and allow lists. clock: the wall time in seconds since 1970. relay_domains: what mail is accepted
+    for, lower-case A-labels.
     """
 
     dns: Resolver
+    lists: DnsLists
     greylist: Greylist
     clock: Callable[[], float]
     hostname: str

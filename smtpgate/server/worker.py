@@ -14,6 +14,7 @@ from typing import Any
 from smtpgate.config.settings import Settings
 from smtpgate.dns.cache import CachingResolver
 from smtpgate.dns.stub import StubResolver
+from smtpgate.dnsbl.lists import DnsLists
 from smtpgate.phases.context import Context
 from smtpgate.phases.engine import Engine
 from smtpgate.server.descriptors import raise_descriptor_limit, sessions_within
@@ -93,6 +94,7 @@ class Worker:
         resolver = CachingResolver(StubResolver(settings.dns.nameservers or None, settings.dns.timeout))
         context = Context(
             dns=resolver,
+            lists=DnsLists(resolver),
             greylist=store,
             clock=time.time,
             hostname=settings.server.hostname,

@@ -5,6 +5,7 @@ import ipaddress
 from typing import Any
 
 from smtpgate.checks.registry import REGISTRY
+from smtpgate.dnsbl.lists import DnsLists
 from smtpgate.mailauth.message import Message
 from smtpgate.phases.context import Context
 from smtpgate.phases.facts import NULL_SENDER, Address, Session, Transaction
@@ -32,8 +33,10 @@ def context(
     mynetworks: tuple[str, ...] = (),
     relay_domains: tuple[str, ...] = ("example.org",),
 ) -> Context:
+    dns = dns or FakeDns()
     return Context(
-        dns or FakeDns(),
+        dns,
+        DnsLists(dns),
         greylist or FakeGreylist(),
         clock or Clock(),
         "mx.example.org",

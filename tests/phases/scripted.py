@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 
+from smtpgate.dnsbl.lists import DnsLists
 from smtpgate.mailauth.message import Message
 from smtpgate.phases.context import Context
 from smtpgate.phases.engine import Engine, Limits
@@ -14,7 +15,7 @@ from smtpgate.phases.verdict import DUNNO, Action, Decision, Verdict
 from smtpgate.record import Record
 from tests.fakes import Clock, FakeDns
 
-CONTEXT = Context(FakeDns(), greylist=None, clock=Clock(), hostname="mx.example.org")  # type: ignore[arg-type]
+CONTEXT = Context(FakeDns(), DnsLists(FakeDns()), greylist=None, clock=Clock(), hostname="mx.example.org")  # type: ignore[arg-type]
 
 
 class Question:
