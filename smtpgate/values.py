@@ -186,6 +186,13 @@ def limit(value: Any) -> int:
     return value
 
 
+def points(value: Any) -> int:
+    """What is added to the score; below zero it is taken away."""
+    if not isinstance(value, int) or isinstance(value, bool) or not -1000 <= value <= 1000:
+        raise ValueError("a whole number of points, from -1000 to 1000")
+    return value
+
+
 def prefix_length(longest: int) -> Parser:
     """A parser for the length of a network prefix, 1 to `longest` bits."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from smtpgate.checks import access, client, dkim, dnsbl, greylist, helo, pipelining, recipient, sender, spf, tls
+from smtpgate.checks import access, client, dkim, dnsbl, greylist, helo, pipelining, recipient, score, sender, spf, tls
 from smtpgate.phases.phase import Input
 from smtpgate.phases.rule import CheckSpec
 
@@ -30,6 +30,8 @@ _ROWS = (
     CheckSpec("reject_unauth_pipelining", pipelining.reject_unauth_pipelining, Input.CLIENT, memo=False),
     CheckSpec("greylist", greylist.greylist, Input.RECIPIENT, greylist.GreylistOptions, effects=True, on_error="skip"),
     CheckSpec("check_spf", spf.check_spf, Input.SENDER, spf.SpfOptions, lookup=True),
+    CheckSpec("score", score.score, Input.CLIENT, score.ScoreOptions, lookup=True, on_error="skip", score="gives"),
+    CheckSpec("check_score", score.check_score, Input.CLIENT, score.CheckScoreOptions, memo=False, score="asks"),
     CheckSpec("check_dkim", dkim.check_dkim, Input.MESSAGE, dkim.DkimOptions, lookup=True),
 )
 REGISTRY: Mapping[str, CheckSpec] = MappingProxyType({row.name: row for row in _ROWS})

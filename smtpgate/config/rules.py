@@ -13,7 +13,8 @@ from smtpgate.config.postfix import RESTRICTIONS
 from smtpgate.config.toml import inline
 from smtpgate.phases.phase import FIRST_PHASE, KNOWN_IN, Input, Phase
 from smtpgate.phases.rule import CheckSpec, OnError, Rule, option
-from smtpgate.values import choice
+from smtpgate.phases.scored import scored, scored_spec
+from smtpgate.values import choice, points
 
 _A_RULE = 'a rule such as "permit_mynetworks" or { rule = "greylist", mode = "shadow" }'
 _DELAYED = (Phase.CLIENT, Phase.HELO, Phase.MAIL)
@@ -34,6 +35,7 @@ class RuleSettings:
     on_error: str = option(
         choice("defer", "permit", "skip"), "defer", "what a failure inside the rule means; the default is the check's"
     )
+    score: int = option(points, 0, "points that its refusal or permission gives to the score, and nothing else happens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,11 @@ class RuleReader:
             return None
         options = {field.name: values[field.name] for field in of_check}
         check = functools.partial(spec.check, options=spec.options(**options)) if spec.options else spec.check
+        if values["score"]:
+            if spec.score is not None:
+                self._document.error((*path, "score"), f"{spec.name} cannot give other points", hint="leave it out")
+                return None
+            check, spec = scored(check, spec.name, values["score"]), scored_spec(spec)
         on_error: OnError = values["on_error"] if "on_error" in given else spec.on_error
         shadow = values["mode"] == "shadow"
         rule = Rule(spec, check, _text(spec, given, options), phase, shadow, on_error)
@@ -186,6 +193,8 @@ class RuleReader:
                 continue
             elif rule.spec.guard:
                 return
+            elif rule.spec.score == "gives" and self._registry[rule.spec.name].guard:
+                asleep = asleep or f"; {rule.text} in line {placed.line} gives points and guards nothing"
             elif rule.spec.terminal:
                 asleep = asleep or f"; {rule.text} in line {placed.line} lets everything in before any guard"
                 break
@@ -214,4 +223,6 @@ def _text(spec: CheckSpec, given: Mapping[str, Any], options: Mapping[str, Any])
             # An option that may hold a secret says itself how it is shown.
             value = getattr(options[field.name], "public_text", value)
             words.append(value if field.metadata["argument"] else f"{field.name}={value}")
+    if given.get("score"):
+        words.append(f"score={given['score']}")
     return " ".join(words)

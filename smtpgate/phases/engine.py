@@ -5,6 +5,7 @@ Rules it keeps:
 - The first DEFER_IF_PERMIT is carried to the end of RCPT (or DATA, or END_OF_DATA); the first DEFER_IF_REJECT
   to the end of its list.
 - A rule in shadow mode is evaluated and recorded, and nothing waits for it.
+- Points that rules give are added up where the rules stand, whoever answers first.
 - A failure inside a check is what the rule's on_error says; its text never leaves the record.
 - Nothing else applies modes, records verdicts or turns verdicts into replies.
 """
@@ -20,6 +21,7 @@ from smtpgate.phases.facts import Session, Transaction
 from smtpgate.phases.phase import KNOWN_IN, Input, Phase
 from smtpgate.phases.reply import Reply
 from smtpgate.phases.rule import OnError, Rule
+from smtpgate.phases.score import keep_score, score_before
 from smtpgate.phases.verdict import DUNNO, GO_ON, PERMIT, Action, Decision, Verdict, defer
 from smtpgate.record import Record, RuleEntry
 from smtpgate.store.greylist import StoreError
@@ -83,6 +85,7 @@ class Engine:
             for phase, rules in self._lists.items()
             if any(_starts_early(rule) for rule in rules)
         ]
+        self._has_score = any(rule.spec.score for rules in self._lists.values() for rule in rules)
         self._settling: set[asyncio.Task[None]] = set()
         self._graced: set[_Task] = set()
 
@@ -101,7 +104,7 @@ class Engine:
                     continue
                 if _starts_early(rule):
                     self._start(rule, tx)
-                elif _is_cheap(rule) and not rule.shadow and (await self._outcome(rule, tx)).verdict.ends_list:
+                elif _may_end_walk(rule) and (await self._outcome(rule, tx)).verdict.ends_list:
                     break
 
     async def decide(self, phase: Phase, tx: Transaction, record: Record) -> Decision:
@@ -110,12 +113,16 @@ class Engine:
             return GO_ON
         parts = (*_DELAYED, phase) if phase is Phase.RCPT and self._delay_reject else (phase,)
         carried = self._carried_into(phase, tx)
+        if self._has_score:
+            tx.score = score_before(phase, tx)
         for part in parts:
             final, first_deferral = await self._evaluate(self._lists[part], tx, record)
             if final is not None:
                 self._cancel_unneeded(tx, record)
                 return final
             carried = carried or first_deferral
+        if self._has_score:
+            keep_score(phase, tx)
         if phase in _DELAYED:
             # As in Postfix, a deferral found here is not answered before RCPT.
             self._carry_out_of(phase, tx, carried)
@@ -139,6 +146,8 @@ class Engine:
             verdict = outcome.verdict
             if verdict.results or verdict.received_spf:
                 tx.tagged[rule] = verdict
+            if verdict.points:
+                tx.give(rule, verdict.points)
             decision = Decision(verdict.reply, rule.text)
             match verdict.action:
                 case Action.PERMIT:
@@ -156,11 +165,18 @@ class Engine:
 
     async def _shadow(self, rule: Rule, tx: Transaction, record: Record) -> None:
         """Ask a rule whose answer changes nothing: only a cheap one is waited for."""
-        if _is_cheap(rule):
-            self._list(rule, tx, record, await self._outcome(rule, tx))
+        if _is_cheap(rule) and rule.spec.score != "asks":
+            outcome = await self._outcome(rule, tx)
+            self._list(rule, tx, record, outcome)
+            if outcome.verdict.points:
+                tx.give_in_shadow(rule, outcome)
             return
         entry = self._list(rule, tx, record, None)
+        if entry is None and not rule.spec.memo:
+            return
         task = self._start(rule, tx)
+        if task is not None and rule.spec.score == "gives":
+            tx.give_in_shadow(rule, task)
         if entry is None:
             return
         if isinstance(task, Outcome):
@@ -191,11 +207,18 @@ class Engine:
         kept: _Task | Outcome | None = memo.get(rule)
         tasks = tx.session.tasks
         if kept is None and len(tasks) < self._limits.tasks_per_session:
-            kept = asyncio.create_task(self._ask(rule, tx))
+            kept = asyncio.create_task(
+                self._ask_for_score(rule, tx) if rule.spec.score == "asks" else self._ask(rule, tx)
+            )
             tasks.add(kept)
             kept.add_done_callback(tasks.discard)
-            memo[rule] = kept
+            if rule.spec.memo:
+                memo[rule] = kept
         return kept
+
+    async def _ask_for_score(self, rule: Rule, tx: Transaction) -> Outcome:
+        """Ask a threshold in shadow mode: what if the rules in shadow mode were enforced, too?"""
+        return await self._ask(rule, tx.with_score(await tx.score.with_shadow()))
 
     async def _ask(self, rule: Rule, tx: Transaction) -> Outcome:
         """Run the check, bounded in time; whatever goes wrong inside it becomes the rule's on_error."""
@@ -301,6 +324,11 @@ def _has_no_subject(rule: Rule, tx: Transaction) -> bool:
 def _is_cheap(rule: Rule) -> bool:
     """Whether it answers from the facts alone, without waiting for anything."""
     return not rule.spec.lookup and not rule.spec.effects
+
+
+def _may_end_walk(rule: Rule) -> bool:
+    """Whether it can be asked ahead of its turn whether its list ends with it."""
+    return _is_cheap(rule) and not rule.shadow and rule.spec.score != "asks"
 
 
 def _starts_early(rule: Rule) -> bool:

@@ -8,10 +8,12 @@ configuration, only by a mistake in a check.
 from __future__ import annotations
 
 import asyncio
+import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from smtpgate.mailauth.message import Message
+from smtpgate.phases.score import Points, Score
 from smtpgate.values import IPAddress
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class Address:
 
 
 NULL_SENDER = Address("", "", "")
+_NO_SCORE = Score()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,7 @@ class Session:
     tls: TlsFacts | None = None
     via: tuple[Via, ...] = ()
     carried: dict[Phase, Decision | None] = field(default_factory=dict)
+    scores: dict[Phase, Score] = field(default_factory=dict)
     memo: Memo = field(default_factory=dict)
     helo_memo: Memo = field(default_factory=dict)
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -128,13 +132,14 @@ class Transaction:
     """What is known at one point of one transaction. Before MAIL it holds the session alone.
 
     recipients: those accepted so far. tagged: by rule, the verdicts whose results go into the message's header.
+    score: the points given up to this place. scores: those given up to the end of a phase, at RCPT of a recipient.
     A check receives it with `recipient` set to the one that is asked about; in DATA and END_OF_DATA only if
     there is exactly one (as in Postfix).
     """
 
     __slots__ = (
-        "_message", "_recipient", "_sender", "body", "carried", "memo", "recipient_memo", "recipients", "session",
-        "size", "smtputf8", "tagged",
+        "_message", "_recipient", "_sender", "body", "carried", "memo", "recipient_memo", "recipients", "score",
+        "scores", "session", "size", "smtputf8", "tagged",
     )  # fmt: skip
 
     def __init__(
@@ -151,6 +156,8 @@ class Transaction:
         self.recipients: list[Address] = []
         self.tagged: dict[Any, Verdict] = {}
         self.carried: Decision | None = None
+        self.score = _NO_SCORE
+        self.scores: dict[Any, Score] = {}
         self.memo: Memo = {}
         self.recipient_memo: Memo = {}
 
@@ -193,6 +200,7 @@ class Transaction:
         view.carried = self.carried
         view.memo = self.memo
         view.tagged = self.tagged
+        view.scores = self.scores
         return view
 
     def with_message(self, message: Message) -> Transaction:
@@ -200,6 +208,25 @@ class Transaction:
         view = self.about(self.recipients[0]) if len(self.recipients) == 1 else self
         view._message = message
         return view
+
+    def give(self, rule: Any, points: tuple[Points, ...]) -> None:
+        """Add what a rule gives to the score."""
+        self._own_score().given[rule] = points
+
+    def give_in_shadow(self, rule: Any, outcome: Any) -> None:
+        """Add what a rule in shadow mode gives, or the task that will know."""
+        self._own_score().shadow[rule] = outcome
+
+    def with_score(self, score: Score) -> Transaction:
+        """The same transaction with another score."""
+        view = copy.copy(self)
+        view.score = score
+        return view
+
+    def _own_score(self) -> Score:
+        if self.score is _NO_SCORE:
+            self.score = Score()
+        return self.score
 
     def memo_for(self, known: Input) -> Memo:
         """Where an answer that depends on `known` is kept: for as long as it holds."""

@@ -28,6 +28,7 @@ class CheckSpec:
     terminal: it always ends the list.
     guard: it refuses mail for domains that are not ours (a relay guard).
     on_error: what a failure inside it means, unless the rule says otherwise.
+    score: it gives points to the score, or it asks for those that were given before it.
     """
 
     name: str
@@ -40,6 +41,7 @@ class CheckSpec:
     terminal: bool = False
     guard: bool = False
     on_error: OnError = "defer"
+    score: Literal["gives", "asks"] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

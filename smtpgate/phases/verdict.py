@@ -7,6 +7,7 @@ from typing import Any
 
 from smtpgate.mailauth.authentication_results import MethodResult
 from smtpgate.phases.reply import Reply
+from smtpgate.phases.score import Points
 
 Evidence = Mapping[str, Any]
 
@@ -27,7 +28,8 @@ class Verdict:
     """A check's answer.
 
     evidence: plain data (JSON types) that the record keeps. results: what the check found for the
-    Authentication-Results field. received_spf: a Received-SPF field body (RFC 7208 §9.1).
+    Authentication-Results field. received_spf: a Received-SPF field body (RFC 7208 §9.1). points: what it gives to the
+    score.
     """
 
     action: Action
@@ -35,6 +37,7 @@ class Verdict:
     evidence: Evidence = field(default_factory=dict)
     results: tuple[MethodResult, ...] = ()
     received_spf: str | None = None
+    points: tuple[Points, ...] = ()
 
     @property
     def ends_list(self) -> bool:

@@ -10,7 +10,8 @@ from smtpgate.phases.phase import Input
 from smtpgate.phases.verdict import Verdict
 from tests.checks.asking import call, context, facts
 
-ARGUMENTS = {"reject_rbl_client": ("bl.example",)}
+ARGUMENTS = {"reject_rbl_client": ("bl.example",), "check_score": ("3",)}
+OPTIONS = {"score": {"lists": ["bl.example*2"]}}
 LONG = "a" * 250
 ODD = {
     "client": ["203.0.113.7", "2001:db8::1", "::1", "127.0.0.1", "fe80::1%eth0", "0.0.0.0", "::ffff:203.0.113.7"],
@@ -40,7 +41,7 @@ def test_every_check_has_a_table(name: str) -> None:
 @pytest.mark.parametrize("said", FACTS, ids=lambda said: next(iter(said)))
 @pytest.mark.parametrize("name", REGISTRY)
 async def test_no_check_stumbles_over_odd_facts(name: str, said: dict) -> None:
-    verdict = await call(REGISTRY[name], facts(**said), context(), *ARGUMENTS.get(name, ()))
+    verdict = await call(REGISTRY[name], facts(**said), context(), *ARGUMENTS.get(name, ()), **OPTIONS.get(name, {}))
     assert isinstance(verdict, Verdict)
     if verdict.reply is not None:
         assert len(verdict.reply.line("7QK2M9XA").encode()) <= 510
