@@ -127,6 +127,17 @@ def domain(value: Any) -> str:
         raise ValueError('a mail domain such as "example.org"') from None
 
 
+def mailbox(value: Any) -> str:
+    """A mailbox "user@example.org", or "@example.org" for all of a domain: lower case, the domain as A-labels."""
+    try:
+        local, at, of = value.rpartition("@")
+        if not at or not local.isprintable() or " " in local:
+            raise ValueError
+        return f"{local.lower()}@{domain(of)}"
+    except (AttributeError, ValueError):
+        raise ValueError('a mailbox such as "user@example.org", or "@example.org" for all of a domain') from None
+
+
 def server_name(value: Any) -> str:
     """The name that a server gives itself; "" for the system's own name."""
     return system_name() if value == "" else host_name(value)

@@ -1,14 +1,13 @@
 """Who may pass whatever else is asked, and whom we take mail for."""
 
 from smtpgate.phases.context import Context
-from smtpgate.phases.facts import Address, Transaction
+from smtpgate.phases.facts import Transaction
 from smtpgate.phases.reply import Reply
 from smtpgate.phases.verdict import DUNNO, PERMIT, Verdict
 from smtpgate.phases.verdict import defer as deferral
+from smtpgate.phases.verdict import defer_if_permit as deferral_if_permit
+from smtpgate.phases.verdict import defer_if_reject as deferral_if_reject
 from smtpgate.phases.verdict import reject as rejection
-
-# Postfix reads these as routes to somewhere else: "user%elsewhere@ours", "elsewhere!user@ours", "a@elsewhere"@ours.
-_ROUTING = frozenset("%!@")
 
 
 async def permit(tx: Transaction, ctx: Context) -> Verdict:
@@ -26,23 +25,40 @@ async def defer(tx: Transaction, ctx: Context) -> Verdict:
     return deferral(Reply(450, "3.2", "Try again later"))
 
 
+async def defer_if_permit(tx: Transaction, ctx: Context) -> Verdict:
+    """Defer what nothing refuses. Postfix: defer_if_permit, 450 4.7.0."""
+    return deferral_if_permit(Reply(450, "7.0", "defer_if_permit requested"))
+
+
+async def defer_if_reject(tx: Transaction, ctx: Context) -> Verdict:
+    """Defer what a later rule of this list would refuse for good. Postfix: defer_if_reject, 450 4.7.0."""
+    return deferral_if_reject(Reply(450, "7.0", "defer_if_reject requested"))
+
+
+async def permit_inet_interfaces(tx: Transaction, ctx: Context) -> Verdict:
+    """Permit clients on this machine: their address is one of its own. Postfix: permit_inet_interfaces."""
+    return PERMIT if tx.session.client_address in ctx.own_addresses else DUNNO
+
+
 async def permit_mynetworks(tx: Transaction, ctx: Context) -> Verdict:
     """Permit clients of the networks in `mynetworks`. Postfix: permit_mynetworks."""
     return PERMIT if ctx.is_trusted(tx.session.client_address) else DUNNO
 
 
-async def reject_unauth_destination(tx: Transaction, ctx: Context) -> Verdict:
-    """Reject a recipient that is not ours: the relay guard. Postfix: reject_unauth_destination, 554 5.7.1.
+async def permit_auth_destination(tx: Transaction, ctx: Context) -> Verdict:
+    """Permit a recipient that is ours. Postfix: permit_auth_destination; one that routes onwards is not ours."""
+    return PERMIT if ctx.is_ours(tx.recipient) else DUNNO
 
-    A local part that routes onwards is not ours either, as with Postfix's allow_untrusted_routing = no: the
-    downstream trusts this host and would pass the mail on.
-    """
-    if _is_ours(tx.recipient, ctx):
+
+async def reject_unauth_destination(tx: Transaction, ctx: Context) -> Verdict:
+    """Reject a recipient that is not ours: the relay guard. Postfix: reject_unauth_destination, 554 5.7.1."""
+    if ctx.is_ours(tx.recipient):
         return DUNNO
     return rejection(Reply(554, "7.1", f"<{tx.recipient.text[:256]}>: Relay access denied"))
 
 
-def _is_ours(recipient: Address, ctx: Context) -> bool:
-    if not recipient.domain:
-        return True  # RFC 5321 §4.5.1: the bare "postmaster" is always ours
-    return recipient.domain in ctx.relay_domains and _ROUTING.isdisjoint(recipient.local)
+async def defer_unauth_destination(tx: Transaction, ctx: Context) -> Verdict:
+    """Defer a recipient that is not ours: a gentle relay guard. Postfix: defer_unauth_destination, 454 4.7.1."""
+    if ctx.is_ours(tx.recipient):
+        return DUNNO
+    return deferral(Reply(454, "7.1", f"<{tx.recipient.text[:256]}>: Relay access denied"))

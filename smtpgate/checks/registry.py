@@ -3,7 +3,22 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from smtpgate.checks import access, client, dkim, dnsbl, greylist, helo, pipelining, recipient, score, sender, spf, tls
+from smtpgate.checks import (
+    access,
+    client,
+    dkim,
+    dnsbl,
+    greylist,
+    helo,
+    login,
+    pipelining,
+    recipient,
+    score,
+    sender,
+    spf,
+    tls,
+    waiting,
+)
 from smtpgate.phases.phase import Input
 from smtpgate.phases.rule import CheckSpec
 
@@ -11,7 +26,13 @@ _ROWS = (
     CheckSpec("permit", access.permit, Input.CLIENT, terminal=True),
     CheckSpec("reject", access.reject, Input.CLIENT, terminal=True, guard=True),
     CheckSpec("defer", access.defer, Input.CLIENT, terminal=True, guard=True),
+    CheckSpec("defer_if_permit", access.defer_if_permit, Input.CLIENT, guard=True),
+    CheckSpec("defer_if_reject", access.defer_if_reject, Input.CLIENT),
+    CheckSpec("sleep", waiting.sleep, Input.CLIENT, waiting.SleepOptions, effects=True, memo=False),
+    CheckSpec("permit_inet_interfaces", access.permit_inet_interfaces, Input.CLIENT),
     CheckSpec("permit_mynetworks", access.permit_mynetworks, Input.CLIENT),
+    CheckSpec("permit_auth_destination", access.permit_auth_destination, Input.RECIPIENT),
+    CheckSpec("defer_unauth_destination", access.defer_unauth_destination, Input.RECIPIENT, guard=True),
     CheckSpec("reject_unauth_destination", access.reject_unauth_destination, Input.RECIPIENT, guard=True),
     CheckSpec("reject_rbl_client", dnsbl.reject_rbl_client, Input.CLIENT, dnsbl.RblOptions, lookup=True),
     CheckSpec("reject_unknown_client_hostname", client.reject_unknown_client_hostname, Input.CLIENT, lookup=True),
@@ -24,9 +45,36 @@ _ROWS = (
     CheckSpec("reject_plaintext_session", tls.reject_plaintext_session, Input.CLIENT, memo=False),
     CheckSpec("reject_invalid_helo_hostname", helo.reject_invalid_helo_hostname, Input.HELO),
     CheckSpec("reject_non_fqdn_helo_hostname", helo.reject_non_fqdn_helo_hostname, Input.HELO),
+    CheckSpec("reject_unknown_helo_hostname", helo.reject_unknown_helo_hostname, Input.HELO, lookup=True),
+    CheckSpec("permit_sasl_authenticated", login.permit_sasl_authenticated, Input.CLIENT, memo=False),
+    CheckSpec("reject_sender_login_mismatch", login.reject_sender_login_mismatch, Input.SENDER, login.LoginOptions),
+    CheckSpec(
+        "reject_authenticated_sender_login_mismatch",
+        login.reject_authenticated_sender_login_mismatch,
+        Input.SENDER,
+        login.LoginOptions,
+    ),
+    CheckSpec(
+        "reject_unauthenticated_sender_login_mismatch",
+        login.reject_unauthenticated_sender_login_mismatch,
+        Input.SENDER,
+        login.LoginOptions,
+    ),
+    CheckSpec(
+        "reject_known_sender_login_mismatch",
+        login.reject_known_sender_login_mismatch,
+        Input.SENDER,
+        login.LoginOptions,
+    ),
     CheckSpec("reject_non_fqdn_sender", sender.reject_non_fqdn_sender, Input.SENDER),
     CheckSpec("reject_unknown_sender_domain", sender.reject_unknown_sender_domain, Input.SENDER, lookup=True),
+    CheckSpec("reject_unlisted_sender", sender.reject_unlisted_sender, Input.SENDER),
+    CheckSpec("reject_multi_recipient_bounce", recipient.reject_multi_recipient_bounce, Input.SENDER, memo=False),
     CheckSpec("reject_non_fqdn_recipient", recipient.reject_non_fqdn_recipient, Input.RECIPIENT),
+    CheckSpec(
+        "reject_unknown_recipient_domain", recipient.reject_unknown_recipient_domain, Input.RECIPIENT, lookup=True
+    ),
+    CheckSpec("reject_unlisted_recipient", recipient.reject_unlisted_recipient, Input.RECIPIENT),
     CheckSpec("reject_unauth_pipelining", pipelining.reject_unauth_pipelining, Input.CLIENT, memo=False),
     CheckSpec("greylist", greylist.greylist, Input.RECIPIENT, greylist.GreylistOptions, effects=True, on_error="skip"),
     CheckSpec("check_spf", spf.check_spf, Input.SENDER, spf.SpfOptions, lookup=True),

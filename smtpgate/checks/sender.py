@@ -19,6 +19,16 @@ async def reject_non_fqdn_sender(tx: Transaction, ctx: Context) -> Verdict:
     return reject(Reply(504, "5.2", f"<{address.text[:256]}>: Sender address rejected: need fully-qualified address"))
 
 
+async def reject_unlisted_sender(tx: Transaction, ctx: Context) -> Verdict:
+    """Reject a sender in our own domains that `recipients` does not list. The null sender passes.
+
+    Postfix: reject_unlisted_sender, 550 5.1.0.
+    """
+    if not ctx.is_unlisted(tx.sender):
+        return DUNNO
+    return reject(Reply(550, "1.0", f"<{tx.sender.text[:256]}>: Sender address rejected: User unknown"))
+
+
 async def reject_unknown_sender_domain(tx: Transaction, ctx: Context) -> Verdict:
     """Reject a sender whose domain cannot receive mail: no MX, no address, or a null MX.
 
@@ -33,6 +43,9 @@ async def reject_unknown_sender_domain(tx: Transaction, ctx: Context) -> Verdict
         return dunno(found.evidence)
     rejected = f"<{address.text[:256]}>: Sender address rejected"
     if found.null_mx:
-        return reject(Reply(550, "7.27", f"{rejected}: Domain does not accept mail (nullMX)"), found.evidence)
+        return reject(
+            Reply(550, "7.27", f"{rejected}: Domain {address.domain[:128]} does not accept mail (nullMX)"),
+            found.evidence,
+        )
     not_found = Reply(450, "1.8", f"{rejected}: Domain not found")
     return (defer_if_permit if found.temporary_failure else reject)(not_found, found.evidence)

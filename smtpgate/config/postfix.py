@@ -1,6 +1,7 @@
-"""The names of Postfix's restrictions, so that one we do not have is told from a typing error."""
+"""The names of Postfix's restrictions: those of old, and those that we do not have, told from typing errors."""
 
 import itertools
+from collections.abc import Mapping
 
 _ANY_PHASE = """
     check_policy_service defer defer_if_permit defer_if_reject permit reject reject_multi_recipient_bounce
@@ -28,3 +29,20 @@ _SUBJECTS = ("client", "reverse_client_hostname", "helo", "sender", "recipient")
 _TABLES = (f"check_{subject}{kind}_access" for subject, kind in itertools.product(_SUBJECTS, ("", "_a", "_mx", "_ns")))
 
 RESTRICTIONS = frozenset((*"".join((_ANY_PHASE, _CLIENT, _HELO, _SENDER, _RECIPIENT)).split(), *_TABLES))
+
+# What Postfix still understands (smtpd_check.c, mail_params.h), by the names in its documentation.
+ALIASES: Mapping[str, str] = {
+    "check_recipient_maps": "reject_unlisted_recipient",
+    "reject_invalid_hostname": "reject_invalid_helo_hostname",
+    "reject_non_fqdn_hostname": "reject_non_fqdn_helo_hostname",
+    "reject_rbl": "reject_rbl_client",
+    "reject_unknown_address": "reject_unknown_sender_domain",
+    "reject_unknown_client": "reject_unknown_client_hostname",
+    "reject_unknown_hostname": "reject_unknown_helo_hostname",
+}
+# What it refuses itself since version 3.9, and what to write instead.
+GONE: Mapping[str, str] = {
+    "check_relay_domains": '"reject_unauth_destination"',
+    "permit_naked_ip_address": '"permit_mynetworks" or "permit_sasl_authenticated"',
+    "reject_maps_rbl": '"reject_rbl_client" and a list, such as "reject_rbl_client zen.spamhaus.org=127.0.0.[2..11]"',
+}

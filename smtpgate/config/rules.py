@@ -9,7 +9,7 @@ from typing import Any
 from smtpgate.config.document import Document, Field, written
 from smtpgate.config.errors import nearest, quote
 from smtpgate.config.lines import Path
-from smtpgate.config.postfix import RESTRICTIONS
+from smtpgate.config.postfix import ALIASES, GONE, RESTRICTIONS
 from smtpgate.config.toml import inline
 from smtpgate.phases.phase import FIRST_PHASE, KNOWN_IN, Input, Phase
 from smtpgate.phases.rule import CheckSpec, OnError, Rule, option
@@ -89,17 +89,31 @@ class RuleReader:
             self._document.error(path, f"{quote(item)} is no rule", _A_RULE)
             return None
         name, *arguments = table["rule"].split()
+        if name == "warn_if_reject":
+            return self._warn_if_reject(phase, path, table, arguments)
+        name = ALIASES.get(name, name)
         spec = self._registry.get(name)
         if spec is None:
-            self._refuse_name(path, name, arguments)
+            self._refuse_name(path, name)
             return None
         given = self._with_arguments(path, spec, arguments, table)
         return self._bind(phase, path, spec, given) if given is not None else None
 
-    def _refuse_name(self, path: Path, name: str, arguments: Sequence[str]) -> None:
-        if name == "warn_if_reject":
-            instead = inline({"rule": " ".join(arguments), "mode": "shadow"})
-            self._document.error(path, "warn_if_reject is called shadow mode here", instead)
+    def _warn_if_reject(
+        self, phase: Phase, path: Path, table: Mapping[str, Any], words: Sequence[str]
+    ) -> Placed | None:
+        """Postfix's way to write shadow mode: the rule stands behind it."""
+        if not words:
+            self._document.error(path, "warn_if_reject stands alone", '"warn_if_reject reject_…", both in one string')
+            return None
+        if "mode" in table:
+            self._document.error(path, "warn_if_reject is a mode already: mode is given twice")
+            return None
+        return self._rule(phase, path, {**table, "rule": " ".join(words), "mode": "shadow"})
+
+    def _refuse_name(self, path: Path, name: str) -> None:
+        if name in GONE:
+            self._document.error(path, f"{name} is no longer Postfix's either", GONE[name])
         elif name in RESTRICTIONS:
             self._document.error(path, f"{name} is Postfix's, and not in this version")
         else:

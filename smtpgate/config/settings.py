@@ -25,6 +25,7 @@ from smtpgate.values import (
     endpoint,
     limit,
     list_of,
+    mailbox,
     nameserver,
     network,
     prefix_length,
@@ -45,6 +46,9 @@ class ServerSettings:
     hostname: str = option(server_name, "", 'name in the banner and in header fields; "" is the system\'s name')
     mynetworks: tuple[Network, ...] = option(list_of(network), [], "clients in these networks may send anywhere")
     relay_domains: frozenset[str] = option(list_of(domain, frozenset), [], "domains that mail is accepted for")
+    recipients: frozenset[str] = option(
+        list_of(mailbox, frozenset), [], "who exists in relay_domains; [] leaves it to the downstream"
+    )
     spool: str = option(directory, "var/spool", "directory for what is too large to be kept in memory")
     delay_reject: bool = option(
         boolean, True, "answer the client, helo and mail lists at RCPT, so that the record is whole"

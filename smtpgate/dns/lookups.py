@@ -27,6 +27,15 @@ class MailHosts:
     temporary_failure: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class HostExists:
+    """Whether a name has an address or a mail exchanger. temporary_failure: nobody knows. evidence: the answers."""
+
+    evidence: Mapping[str, Any]
+    exists: bool = False
+    temporary_failure: bool = False
+
+
 class Confirmation(Enum):
     """How forward-confirmed reverse DNS ended."""
 
@@ -47,19 +56,31 @@ class ConfirmedNames:
 
 
 async def mail_hosts(resolver: Resolver, domain: str) -> MailHosts:
-    """Ask where a domain's mail goes: MX, and if there is none its addresses (RFC 5321 §5.1)."""
+    """Ask where a domain's mail goes: MX, and if there is none its addresses (RFC 5321 §5.1).
+
+    As with Postfix, addresses prove that a domain exists even where its MX records cannot be looked up.
+    """
     mx = await resolver.query(domain, "MX")
     seen = [mx]
     if mx.status is Status.ANSWER:
         # RFC 7505 §3: the one record "0 ." says that the domain accepts no mail.
         null = all(not record.host for record in mx.records)
         return MailHosts(_evidence(seen), exists=not null, null_mx=null)
-    # RFC 5321 §5.1: the address stands in only if there is no MX, not if nobody knows, nor if there is no such name.
-    if mx.status is Status.NO_DATA:
+    if mx.status is not Status.NO_NAME:
         seen += await _until_answered(resolver, domain, ("A", "AAAA"))
     exists = any(answer.status is Status.ANSWER for answer in seen)
     failed = any(answer.failed for answer in seen)
     return MailHosts(_evidence(seen), exists=exists, temporary_failure=failed and not exists)
+
+
+async def host_exists(resolver: Resolver, name: str) -> HostExists:
+    """Ask whether a name is one of a host or of a mail domain: it has an address, or else MX records."""
+    seen = await _until_answered(resolver, name, ("A", "AAAA"))
+    if all(answer.status in (Status.NO_DATA, Status.FAILURE) for answer in seen):
+        seen.append(await resolver.query(name, "MX"))
+    exists = any(answer.status is Status.ANSWER for answer in seen)
+    failed = any(answer.failed for answer in seen)
+    return HostExists(_evidence(seen), exists=exists, temporary_failure=failed and not exists)
 
 
 async def reverse_names(resolver: Resolver, address: IPAddress) -> Answer:

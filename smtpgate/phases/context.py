@@ -5,8 +5,12 @@ from dataclasses import dataclass
 
 from smtpgate.dns.resolver import Resolver
 from smtpgate.dnsbl.lists import DnsLists
+from smtpgate.phases.facts import Address
 from smtpgate.store.greylist import Greylist
 from smtpgate.values import IPAddress, Network
+
+# Postfix reads these as routes to somewhere else: "user%elsewhere@ours", "elsewhere!user@ours", "a@elsewhere"@ours.
+_ROUTING = frozenset("%!@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +19,8 @@ class Context:
 
     lists: DNS block and allow lists. clock: the wall time in seconds since 1970. relay_domains: what mail is accepted
     for, lower-case A-labels.
+    own_addresses: those of this machine's interfaces. recipients: the mailboxes of relay_domains that exist, as
+    Address.keys has them; empty if they are not listed.
     """
 
     dns: Resolver
@@ -24,7 +30,26 @@ class Context:
     hostname: str
     mynetworks: tuple[Network, ...] = ()
     relay_domains: frozenset[str] = frozenset()
+    own_addresses: frozenset[IPAddress] = frozenset()
+    recipients: frozenset[str] = frozenset()
 
     def is_trusted(self, address: IPAddress) -> bool:
         """Whether the address lies in mynetworks."""
         return any(address in network for network in self.mynetworks)
+
+    def is_ours(self, recipient: Address) -> bool:
+        """Whether mail for a recipient is ours to take, whoever sends it.
+
+        A local part that routes onwards is not ours, as with Postfix's allow_untrusted_routing = no: the downstream
+        trusts this host and would pass the mail on.
+        """
+        if not recipient.domain:
+            return True  # RFC 5321 §4.5.1: the bare "postmaster" is always ours
+        return recipient.domain in self.relay_domains and _ROUTING.isdisjoint(recipient.local)
+
+    def is_unlisted(self, address: Address) -> bool:
+        """Whether an address of our own domains is in no list of those that exist, although there is one."""
+        if not self.recipients or address.domain not in self.relay_domains:
+            return False
+        # RFC 5321 §4.5.1: every domain that takes mail has a postmaster.
+        return address.local.lower() != "postmaster" and self.recipients.isdisjoint(address.keys)

@@ -47,6 +47,13 @@ class Address:
         """Whether the domain is an address literal such as [192.0.2.1]."""
         return self.domain.startswith("[")
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Under what a list of mailboxes may name it: as it is, without "+extension", and as @domain; lower case."""
+        local, domain = self.local.lower(), f"@{self.domain}"
+        plain = local.partition("+")[0]
+        return (local + domain, plain + domain, domain) if plain and plain != local else (local + domain, domain)
+
     def __str__(self) -> str:
         return self.text
 
@@ -115,6 +122,11 @@ class Session:
     def client_name(self) -> str | None:
         """The client's host name, if a trusted server told it."""
         return self.via[-1].name or None if self.via else None
+
+    @property
+    def login(self) -> str | None:
+        """Who the client has proved to be, None if it has not."""
+        return self.via[-1].login or None if self.via else None
 
     def set_helo(self, name: str, *, esmtp: bool) -> None:
         """A new HELO or EHLO: what was found out about the former one no longer holds."""

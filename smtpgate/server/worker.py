@@ -21,6 +21,7 @@ from smtpgate.server.descriptors import raise_descriptor_limit, sessions_within
 from smtpgate.server.downstream import configured_downstream
 from smtpgate.server.facts import Facts, Tally
 from smtpgate.server.heap import system_heap
+from smtpgate.server.interfaces import own_addresses
 from smtpgate.server.recorder import Recorder
 from smtpgate.server.sockets import BACKLOG
 from smtpgate.server.tls import ServerTls
@@ -100,6 +101,8 @@ class Worker:
             hostname=settings.server.hostname,
             mynetworks=settings.server.mynetworks,
             relay_domains=settings.server.relay_domains,
+            own_addresses=own_addresses(),
+            recipients=settings.server.recipients,
         )
         spool = Spool(settings.server.spool)
         services = Services(

@@ -32,6 +32,8 @@ def context(
     clock: Clock | None = None,
     mynetworks: tuple[str, ...] = (),
     relay_domains: tuple[str, ...] = ("example.org",),
+    own_addresses: tuple[str, ...] = (),
+    recipients: tuple[str, ...] = (),
 ) -> Context:
     dns = dns or FakeDns()
     return Context(
@@ -42,6 +44,8 @@ def context(
         "mx.example.org",
         tuple(ipaddress.ip_network(network) for network in mynetworks),
         frozenset(relay_domains),
+        own_addresses=frozenset(map(ipaddress.ip_address, own_addresses)),
+        recipients=frozenset(recipients),
     )
 
 
@@ -73,7 +77,7 @@ async def call(spec: CheckSpec, tx: Transaction, ctx: Context, *arguments: str, 
         return await spec.check(tx, ctx)
     fields = dataclasses.fields(spec.options)
     by_position = [field.name for field in fields if field.metadata["argument"]]
-    given = {**dict(zip(by_position, arguments, strict=True)), **options}
+    given = {**dict(zip(by_position, arguments, strict=False)), **options}
     parsers = {field.name: field.metadata["parse"] for field in fields}
     return await spec.check(tx, ctx, spec.options(**{name: parsers[name](value) for name, value in given.items()}))
 

@@ -1,4 +1,4 @@
-"""permit, reject, defer, permit_mynetworks, reject_unauth_destination."""
+"""permit, reject, defer, defer_if_permit, defer_if_reject, who is permitted, and the relay guards."""
 
 import pytest
 
@@ -22,6 +22,31 @@ async def test_reject(who: dict[str, str]) -> None:
 async def test_defer(who: dict[str, str]) -> None:
     verdict = await ask("defer", facts(**who), context())
     assert str(verdict.reply) == "450 4.3.2 Try again later"
+
+
+@pytest.mark.parametrize("who", ANYONE)
+@pytest.mark.parametrize("rule", ["defer_if_permit", "defer_if_reject"])
+async def test_defer_if(rule: str, who: dict[str, str]) -> None:
+    verdict = await ask(rule, facts(**who), context())
+    assert verdict.action.value == rule
+    assert str(verdict.reply) == f"450 4.7.0 {rule} requested"
+
+
+@pytest.mark.parametrize(
+    ("client", "expected"),
+    [
+        ("127.0.0.1", "permit"),
+        ("192.0.2.2", "permit"),
+        ("2001:db8::2", "permit"),
+        ("192.0.2.3", "dunno"),
+        ("2001:db8::3", "dunno"),
+        ("0.0.0.0", "dunno"),
+        ("::", "dunno"),
+    ],
+)
+async def test_permit_inet_interfaces(client: str, expected: str) -> None:
+    ctx = context(own_addresses=("127.0.0.1", "::1", "192.0.2.2", "2001:db8::2"))
+    assert short(await ask("permit_inet_interfaces", facts(client=client), ctx)) == expected
 
 
 @pytest.mark.parametrize(
@@ -64,10 +89,13 @@ REFUSED = "reject 554 5.7.1"
         ('"b@example.com"@example.org', REFUSED),
     ],
 )
-async def test_reject_unauth_destination(recipient: str, expected: str) -> None:
+async def test_what_is_ours(recipient: str, expected: str) -> None:
     ctx = context(relay_domains=("example.org", "xn--bcher-kva.example"))
-    verdict = await ask("reject_unauth_destination", facts(recipient=recipient), ctx)
-    assert short(verdict) == expected
+    about = facts(recipient=recipient)
+    refused = expected == REFUSED
+    assert short(await ask("reject_unauth_destination", about, ctx)) == expected
+    assert short(await ask("defer_unauth_destination", about, ctx)) == ("defer 454 4.7.1" if refused else "dunno")
+    assert short(await ask("permit_auth_destination", about, ctx)) == ("dunno" if refused else "permit")
 
 
 async def test_without_relay_domains_everything_is_refused() -> None:

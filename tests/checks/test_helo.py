@@ -1,8 +1,9 @@
-"""reject_invalid_helo_hostname, reject_non_fqdn_helo_hostname."""
+"""reject_invalid_helo_hostname, reject_non_fqdn_helo_hostname, reject_unknown_helo_hostname."""
 
 import pytest
 
 from tests.checks.asking import ask, context, facts, short
+from tests.fakes import FakeDns
 
 INVALID, NOT_FQDN = "reject 501 5.5.2", "reject 504 5.5.2"
 
@@ -68,3 +69,40 @@ class TestHeloNames:
 )
 async def test_replies_say_what_was_looked_at(rule: str, helo: str, reply: str) -> None:
     assert str((await ask(rule, facts(helo=helo), context())).reply) == reply
+
+
+NOT_FOUND, LATER, NAME = "reject 450 4.7.1", "defer_if_permit 450 4.7.1", "mail.example.net"
+
+
+@pytest.mark.parametrize(
+    ("helo", "zone", "expected"),
+    [
+        (NAME, {"A": {NAME: ["192.0.2.1"]}}, "dunno"),
+        ("Mail.Example.NET.", {"A": {NAME: ["192.0.2.1"]}}, "dunno"),
+        (NAME, {"AAAA": {NAME: ["2001:db8::1"]}}, "dunno"),
+        (NAME, {"MX": {NAME: ["10 mx.example.net"]}}, "dunno"),
+        (NAME, {"MX": {NAME: ["0 ."]}}, "dunno"),  # who sends need not receive
+        ("xn--bcher-kva.example", {"A": {"xn--bcher-kva.example": ["192.0.2.1"]}}, "dunno"),
+        ("localhost", {"A": {"localhost": ["127.0.0.1"]}}, "dunno"),
+        (NAME, {}, NOT_FOUND),
+        (NAME, {"TXT": {NAME: ["x"]}}, NOT_FOUND),
+        (NAME, {"fail": {NAME}}, LATER),
+        (NAME, {"TXT": {NAME: ["x"]}, "fail": {f"{NAME} MX"}}, LATER),
+        (NAME, {"TXT": {NAME: ["x"]}, "fail": {f"{NAME} A"}}, LATER),
+        (NAME, {"AAAA": {NAME: ["2001:db8::1"]}, "fail": {f"{NAME} A"}}, "dunno"),
+        (NAME, {"MX": {NAME: ["10 mx.example.net"]}, "fail": {f"{NAME} A", f"{NAME} AAAA"}}, "dunno"),
+        # no name server is asked
+        ("192.0.2.1", {"fail": {"192.0.2.1"}}, NOT_FOUND),
+        ("2001:db8::1", {"fail": {"2001:db8::1"}}, NOT_FOUND),
+        ("bücher.example", {"fail": {"bücher.example"}}, NOT_FOUND),
+        ("", {"fail": {""}}, NOT_FOUND),
+        ("[192.0.2.1]", {}, "dunno"),
+        ("[IPv6:2001:db8::1]", {}, "dunno"),
+        ("[192.0.2.256]", {}, INVALID),
+    ],
+)
+async def test_reject_unknown_helo_hostname(helo: str, zone: dict, expected: str) -> None:
+    verdict = await ask("reject_unknown_helo_hostname", facts(helo=helo), context(dns=FakeDns(**zone)))
+    assert short(verdict) == expected
+    if expected in (NOT_FOUND, LATER):
+        assert verdict.reply.text == f"<{helo}>: Helo command rejected: Host not found"

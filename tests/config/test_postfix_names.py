@@ -1,0 +1,55 @@
+"""Rules as Postfix's main.cf has them: warn_if_reject, and names of old."""
+
+import pytest
+
+from smtpgate.checks.registry import REGISTRY
+from smtpgate.config.load import load
+from smtpgate.config.postfix import ALIASES, GONE, RESTRICTIONS
+from smtpgate.config.toml import dump, inline
+from smtpgate.phases.phase import Phase
+from smtpgate.phases.rule import Rule
+
+BASE = """
+[[listener]]
+address = "127.0.0.1:2525"
+[relay]
+url = "maildir:var/mail"
+[phases]
+rcpt = ["reject_unauth_destination", "sleep 1", {rule}]
+"""
+
+
+def read(rule: object) -> Rule:
+    return load(BASE.replace("{rule}", inline(rule)), REGISTRY).phases[Phase.RCPT][2]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "warn_if_reject reject_rbl_client bl.example",
+        "warn_if_reject  reject_rbl_client  bl.example",
+        {"rule": "warn_if_reject reject_rbl_client", "zone": "bl.example"},
+        {"rule": "reject_rbl_client bl.example", "mode": "shadow"},
+    ],
+)
+def test_warn_if_reject_is_shadow_mode(rule: object) -> None:
+    read_rule = read(rule)
+    assert read_rule.shadow
+    assert read_rule.text == "reject_rbl_client bl.example"
+
+
+@pytest.mark.parametrize(("old", "new"), ALIASES.items())
+def test_names_of_old(old: str, new: str) -> None:
+    rule = {"rule": old, **({"zone": "bl.example"} if new == "reject_rbl_client" else {})}
+    assert read(rule).spec is REGISTRY[new]
+
+
+def test_what_is_shown_has_the_names_of_today() -> None:
+    shown = dump(load(BASE.replace("{rule}", '"warn_if_reject reject_unknown_client"'), REGISTRY).effective)
+    assert '{ rule = "reject_unknown_client_hostname", mode = "shadow", ' in shown
+
+
+def test_a_name_is_only_one_of_them() -> None:
+    assert not ALIASES.keys() & (REGISTRY.keys() | RESTRICTIONS | GONE.keys())
+    assert not GONE.keys() & (REGISTRY.keys() | RESTRICTIONS)
+    assert set(ALIASES.values()) <= RESTRICTIONS
