@@ -63,15 +63,35 @@ _NO_SCORE = Score()
 
 
 @dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """What a client showed in its handshake, and proved to have the key of.
+
+    subject, issuer: their common names, or else organizations; "" if they have neither. fingerprint, key_fingerprint:
+    SHA-256 of the certificate and of its public key, "0A:1B:…" as Postfix writes them; the latter is "" for a key of an
+    unknown kind. verified: whether somebody signed it whom the configuration trusts (client_ca), and it is valid now.
+    problem: why it is not.
+    """
+
+    subject: str
+    issuer: str
+    fingerprint: str
+    key_fingerprint: str
+    verified: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TlsFacts:
     """What protects a session. version: "TLSv1.3". cipher: OpenSSL's name. bits: its key length. sni: the name that
-    the client asked for (RFC 6066 §3), None if it named none.
+    the client asked for (RFC 6066 §3), None if it named none. client_certificate: None if it showed none, or was not
+    asked for one.
     """
 
     version: str
     cipher: str
     bits: int
     sni: str | None = None
+    client_certificate: ClientCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True)
