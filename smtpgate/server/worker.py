@@ -144,6 +144,7 @@ class Worker:
                     task.cancel()
             await recorder.close(STOP_WITHIN)
             await downstream.close()
+            await context.policy.close()
             await store.close()
             await asyncio.to_thread(spool.close)
 

@@ -156,6 +156,7 @@ class Connection(SMTP):
             self._leave()
 
     def _begin(self, session: Session) -> None:
+        session.local = self.transport.get_extra_info("sockname") if self.transport is not None else None
         self.facts = session
         self.reception = Reception(session, self.services)
         self.conduct = Conduct(self.reception, self.services)
