@@ -139,9 +139,8 @@ def _attributes(tx: Transaction) -> Iterator[tuple[str, str]]:
     yield "size", str(tx.message.content.size if phase is Phase.END_OF_DATA else tx.size or 0)
     yield "etrn_domain", ""
     yield "stress", ""
-    login = session.via[-1].login or "" if session.via else ""
-    yield "sasl_method", "XCLIENT" if login else ""
-    yield "sasl_username", login
+    yield "sasl_method", "XCLIENT" if session.login else ""
+    yield "sasl_username", session.login or ""
     yield "sasl_sender", ""
     for unknown in ("ccert_subject", "ccert_issuer", "ccert_fingerprint", "ccert_pubkey_fingerprint"):
         yield unknown, ""
