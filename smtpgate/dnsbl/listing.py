@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -22,10 +22,14 @@ Subjects = Literal["addresses", "domains"]
 
 
 class Fault(NamedTuple):
-    """Why an answer is no listing. of_list: the list answers nobody as it should, whatever it is asked."""
+    """Why an answer is no listing.
+
+    of_list: the list answers nobody as it should, whatever it is asked. is_entry: there is something in the list.
+    """
 
     why: str
     of_list: bool
+    is_entry: bool = False
 
 
 # What single lists answer besides listings: under which domain, which octets, and what they mean.
@@ -34,7 +38,7 @@ _OWN_CODES: tuple[tuple[str, Callable[[bytes], bool], Fault], ...] = (
     ("uribl.com", lambda octets: bool(octets[3] & 1), Fault("it refuses our questions", True)),
     ("dnswl.org", lambda octets: octets[1:] == b"\0\0\xff", Fault("it refuses our questions", True)),
     # Its test entry is one of them, and what it tells those who ask too much was another.
-    ("dnswl.org", lambda octets: octets[1:3] == b"\0\x0a", Fault("a special case, no trust", False)),
+    ("dnswl.org", lambda octets: octets[1:3] == b"\0\x0a", Fault("a special case, no trust", False, True)),
     # Of the lists of domains, if they are asked about an address.
     ("spamhaus.org", lambda octets: octets[1:] in (b"\0\1\xff", b"\0\2\xff"), Fault("asked about an address", False)),
     ("spamhaus.net", lambda octets: octets[1:] in (b"\0\1\xff", b"\0\2\xff"), Fault("asked about an address", False)),
@@ -85,6 +89,14 @@ class DnsList:
         for domain, matches, fault in _OWN_CODES:
             if self.zone.endswith("." + domain) and matches(address.packed):
                 return fault
+        return None
+
+    def refusal(self, addresses: Iterable[IPAddress]) -> str | None:
+        """Why, going by its answers, the list answers nobody as it should; None if it does."""
+        for address in addresses:
+            fault = self.fault(address)
+            if fault and fault.of_list:
+                return f"it answered {address}: {fault.why}"
         return None
 
     def counts(self, address: IPAddress) -> bool:

@@ -1,14 +1,23 @@
 """What every check asks lists through: an answer that counts, or the reason why none does."""
 
-from collections.abc import Mapping
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from smtpgate.dns.resolver import Answer, Resolver
+from smtpgate.dnsbl.health import ListHealth, State
 from smtpgate.dnsbl.listing import DnsList
-from smtpgate.values import IPAddress
+from smtpgate.dnsbl.self_test import Kind, self_test
+from smtpgate.values import IPAddress, Network, is_in
 
 _LONGEST_REASON = 200
+# A question that was given up after so many seconds counts as one without an answer: who asked has other deadlines.
+_LATE = 2.0
+# Not all workers test all lists at the same time.
+_JITTER = random.SystemRandom()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +42,42 @@ class ListAnswer:
         return bool(self.codes)
 
 
-class DnsLists:
-    """Asks lists, and knows which of them can be believed. dns: answers from memory where it can."""
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, for so long at most."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass
 
-    def __init__(self, dns: Resolver) -> None:
+
+class DnsLists:
+    """Asks lists, and knows which of them can be believed.
+
+    dns: answers from memory where it can. uncached: has none, for self-tests. mynetworks: clients that say nothing
+    about a list. clock: wall time in seconds since 1970; monotonic: in seconds. wait: for an event or so many seconds.
+
+    Without start() nothing is tested, and a list is believed until its answers tell against it.
+    """
+
+    def __init__(
+        self,
+        dns: Resolver,
+        uncached: Resolver | None = None,
+        *,
+        mynetworks: Sequence[Network] = (),
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        wait: Callable[[asyncio.Event, float], Awaitable[None]] = _wait,
+    ) -> None:
         self._dns = dns
+        self._uncached = uncached or dns
+        self._mynetworks = mynetworks
+        self._clock = clock
+        self._monotonic = monotonic
+        self._wait = wait
+        self._healths: dict[tuple[str, Kind], ListHealth] = {}
+        self._tests: list[asyncio.Task[None]] | None = None
 
     async def ask(self, listing: DnsList, subject: IPAddress | str, client: IPAddress) -> ListAnswer:
         """Ask a list about an address or, without final dot, a domain. Never raises, except when cancelled.
@@ -45,8 +85,22 @@ class DnsLists:
         client: on whose account, which is the subject itself where that is an address.
         """
         name = listing.question(subject)
-        answer = await self._dns.query(name, "A")
+        health = self._health(listing, Kind.of(subject))
+        if not health.is_asked:
+            health.spared()
+            return _unbelieved(listing, name, health, {})
+        answer = await self._query(name, health)
+        if self._tests is not None:
+            await health.tested.wait()
         counting = tuple(address for address in answer.records if listing.counts(address))
+        if not answer.failed:
+            health.answered(
+                None if is_in(client, self._mynetworks) else client,
+                bool(counting),
+                listing.refusal(answer.records),
+            )
+        if health.state is State.SUSPENDED:
+            return _unbelieved(listing, name, health, _evidence(listing, answer))
         return ListAnswer(listing, name, _evidence(listing, answer), counting, answer.failed)
 
     async def reason(self, answer: ListAnswer) -> str | None:
@@ -57,6 +111,65 @@ class DnsLists:
         text = texts.records[0].decode("ascii", "replace")
         printable = "".join(char if " " <= char <= "~" else "?" for char in text)
         return answer.listing.hide(printable)[:_LONGEST_REASON].strip() or None
+
+    def start(self, listings: Iterable[DnsList]) -> None:
+        """Test these lists now, and them and all others that are asked from time to time, until close()."""
+        self._tests = []
+        for health in self._healths.values():
+            health.tested.set()
+        for listing in listings:
+            for kind in (Kind.IPV4, Kind.IPV6) if listing.subjects == "addresses" else (Kind.DOMAINS,):
+                self._health(listing, kind)
+
+    async def close(self) -> None:
+        """Test no more."""
+        tests, self._tests = self._tests or [], None
+        for test in tests:
+            test.cancel()
+        await asyncio.gather(*tests, return_exceptions=True)
+
+    def report(self) -> list[dict[str, Any]]:
+        """The health of every list, as plain data."""
+        return [health.report() for health in self._healths.values()]
+
+    def _health(self, listing: DnsList, kind: Kind) -> ListHealth:
+        health = self._healths.get((listing.zone, kind))
+        if health is None:
+            health = self._healths[listing.zone, kind] = ListHealth(listing.public_name, kind, self._clock)
+            if self._tests is not None:
+                self._tests.append(asyncio.create_task(self._keep_testing(listing, health)))
+        return health
+
+    async def _query(self, name: str, health: ListHealth) -> Answer:
+        """Ask a question about a client, and note how that went."""
+        started = self._monotonic()
+        try:
+            answer = await self._dns.query(name, "A")
+        except asyncio.CancelledError:
+            if self._monotonic() - started >= _LATE:
+                health.was_silent("no answer before a deadline")
+            raise
+        if answer.failed:
+            health.was_silent(answer.detail or answer.status.value)
+        else:
+            health.took(self._monotonic() - started)
+        return answer
+
+    async def _keep_testing(self, listing: DnsList, health: ListHealth) -> None:
+        while True:
+            health.note_test(await self_test(self._uncached, listing, health.kind))
+            health.changed.clear()
+            # What happens meanwhile may call for another pause than the one that has begun.
+            while True:
+                await self._wait(health.changed, health.pause() * _JITTER.uniform(0.9, 1.1))
+                if not health.changed.is_set():
+                    break
+                health.changed.clear()
+
+
+def _unbelieved(listing: DnsList, name: str, health: ListHealth, seen: Mapping[str, Any]) -> ListAnswer:
+    suspended = health.state is State.SUSPENDED
+    return ListAnswer(listing, name, {**seen, **health.standing()}, failed=not suspended, suspended=suspended)
 
 
 def _evidence(listing: DnsList, answer: Answer) -> dict[str, Any]:

@@ -27,8 +27,6 @@ class CheckSpec:
     memo: False if its answer may change while its input stays the same.
     terminal: it always ends the list.
     guard: it refuses mail for domains that are not ours (a relay guard).
-    follows_list: it looks at all that is known in the list that it stands in: `input` is only where that begins.
-    own_deadline: it keeps a deadline of its own, which its options set; the engine's does not hold for it.
     on_error: what a failure inside it means, unless the rule says otherwise.
     score: it gives points to the score, or it asks for those that were given before it.
     """
@@ -42,15 +40,16 @@ class CheckSpec:
     memo: bool = True
     terminal: bool = False
     guard: bool = False
-    follows_list: bool = False
-    own_deadline: bool = False
     on_error: OnError = "defer"
     score: Literal["gives", "asks"] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
-    """A check with its options bound, at one place of one phase's list. text: as the administrator wrote it."""
+    """A check with its options bound, at one place of one phase's list.
+
+    text: as the administrator wrote it. options: those that the check is bound to, None if it takes none.
+    """
 
     spec: CheckSpec
     check: Check
@@ -58,6 +57,7 @@ class Rule:
     phase: Phase
     shadow: bool = False
     on_error: OnError = "defer"
+    options: Any = None
 
 
 def option(parse: Parser, default: Any = dataclasses.MISSING, help: str = "", *, argument: bool = False) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from smtpgate.dns.cache import CachingResolver
+from smtpgate.dnsbl.lists import DnsLists
 from smtpgate.record import Record
 from smtpgate.server.recorder import Recorder
 from smtpgate.server.reports import EVERY
@@ -48,13 +49,14 @@ class Facts:
     sessions, transactions: open now. stress: sessions are running out. messages_per_second: accepted, over the last
     minute. outcomes: of all transactions since the worker began. records_waiting, records_dropped: on their way to the
     store, and lost on it. dns_answers: kept in memory. downstream: how each of its servers is doing
-    (ServerHealth).
+    (ServerHealth). lists: how each DNS list is doing (ListHealth.report()).
     """
 
     services: Services
     tally: Tally
     recorder: Recorder
     resolver: CachingResolver
+    lists: DnsLists
     _rate: Rate = field(default_factory=Rate)
 
     def __call__(self) -> dict[str, Any]:
@@ -71,4 +73,5 @@ class Facts:
             "records_dropped": self.recorder.dropped,
             "dns_answers": len(self.resolver),
             "downstream": [asdict(health) for health in self.services.downstream.health()],
+            "lists": self.lists.report(),
         }

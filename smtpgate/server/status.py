@@ -9,6 +9,7 @@ from typing import Any
 
 import smtpgate
 from smtpgate.server.generation import Generation
+from smtpgate.server.lists import merged
 from smtpgate.server.worker_process import WorkerProcess
 
 # A worker reports once a second. After so many seconds of silence it hangs, or its machine does.
@@ -41,6 +42,7 @@ def status(
         },
         "dns_answers": sum(report["dns_answers"] for report in reports),
         "downstream": downstream(report["downstream"] for report in reports),
+        "lists": merged(report["lists"] for report in reports),
     }
 
 

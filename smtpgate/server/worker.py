@@ -22,6 +22,7 @@ from smtpgate.server.downstream import configured_downstream
 from smtpgate.server.facts import Facts, Tally
 from smtpgate.server.heap import system_heap
 from smtpgate.server.interfaces import own_addresses
+from smtpgate.server.lists import configured_lists
 from smtpgate.server.recorder import Recorder
 from smtpgate.server.sockets import BACKLOG
 from smtpgate.server.tls import ServerTls
@@ -92,10 +93,12 @@ class Worker:
         recorder = Recorder(store, self._write_log, time.time, settings.record.keep, deletes=self._deletes)
         tally = Tally(recorder.put)
         downstream = configured_downstream(settings)
-        resolver = CachingResolver(StubResolver(settings.dns.nameservers or None, settings.dns.timeout))
+        stub = StubResolver(settings.dns.nameservers or None, settings.dns.timeout)
+        resolver = CachingResolver(stub)
+        lists = DnsLists(resolver, CachingResolver(stub, size=0), mynetworks=settings.server.mynetworks)
         context = Context(
             dns=resolver,
-            lists=DnsLists(resolver),
+            lists=lists,
             greylist=store,
             clock=time.time,
             hostname=settings.server.hostname,
@@ -123,18 +126,19 @@ class Worker:
                 [network for listener in settings.listeners for network in listener.proxy_protocol],
             ),
         )
-        tls = ServerTls(settings.tls, asks=settings.asks_for_certificates) if settings.has_tls else None
+        tls = ServerTls(settings.tls) if settings.has_tls else None
         watching = asyncio.create_task(tls.watch()) if tls else None
         services.tls_context = tls.context if tls else None
         heap = system_heap(lambda: services.memory.held > 0)
         trimming = asyncio.create_task(heap.watch()) if heap else None
         await asyncio.to_thread(_prepare, spool)
         await recorder.start()
+        lists.start(listing for _, listing in configured_lists(settings))
         learning = asyncio.create_task(downstream.learn_extensions())
         try:
             await self._listen(services)
             self._on_signals()
-            self._facts = Facts(services, tally, recorder, resolver)
+            self._facts = Facts(services, tally, recorder, resolver, lists)
             ready()
             await self._leave.wait()
             await self._finish(services, leaving)
@@ -142,9 +146,9 @@ class Worker:
             for task in (watching, learning, trimming):
                 if task:
                     task.cancel()
+            await lists.close()
             await recorder.close(STOP_WITHIN)
             await downstream.close()
-            await context.policy.close()
             await store.close()
             await asyncio.to_thread(spool.close)
 
@@ -166,15 +170,7 @@ class Worker:
         for listener in self._settings.listeners:
             name = str(listener.address)
             server = await loop.create_server(
-                functools.partial(
-                    Dialog,
-                    services,
-                    name,
-                    loop=loop,
-                    tls=listener.tls,
-                    certificates=listener.client_certificates,
-                    proxies=listener.proxy_protocol,
-                ),
+                functools.partial(Dialog, services, name, loop=loop, tls=listener.tls, proxies=listener.proxy_protocol),
                 sock=self._sockets[listener.address],
                 backlog=BACKLOG,
             )

