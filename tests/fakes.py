@@ -93,6 +93,24 @@ class Delivered:
     parameters: tuple[RcptParameters, ...] = ()
 
 
+class FakePolicy:
+    """Policy services in memory. action: the answer to every question, or an exception. asked: the attributes of each
+    question, and the service.
+    """
+
+    def __init__(self, action: str | Exception = "DUNNO") -> None:
+        self.action = action
+        self.asked: list[dict[str, str]] = []
+        self.services: list[str] = []
+
+    async def ask(self, service: Any, attributes: Iterable[tuple[str, str]], instance: str, limits: Any) -> str:
+        self.services.append(str(service))
+        self.asked.append(dict(attributes))
+        if isinstance(self.action, Exception):
+            raise self.action
+        return self.action
+
+
 class FakeDownstream:
     """A downstream in memory.
 

@@ -21,7 +21,7 @@ from smtpgate.smtp.dialog import Dialog
 from smtpgate.smtp.limits import DialogLimits
 from smtpgate.smtp.peers import TrustedPeers
 from smtpgate.smtp.services import Services
-from smtpgate.smtp.tls import TlsMode
+from smtpgate.smtp.tls import CertificateMode, TlsMode
 from smtpgate.spool import Spool
 from smtpgate.values import network
 from tests.certificates import NAME
@@ -161,6 +161,7 @@ async def serving(
     engine_limits: Limits | None = None,
     spool: Spool | None = None,
     tls: TlsMode = "none",
+    certificates: CertificateMode = "none",
     server_tls: ServerTls | None = None,
     proxies: Sequence[str] = (),
     dialog: type[Dialog] = Dialog,
@@ -202,7 +203,9 @@ async def serving(
     services.tls_context = server_tls.context if server_tls else None
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: dialog(services, "test", loop=loop, tls=tls, proxies=networks), "127.0.0.1", 0
+        lambda: dialog(services, "test", loop=loop, tls=tls, certificates=certificates, proxies=networks),
+        "127.0.0.1",
+        0,
     )
     gate = Gate(server.sockets[0].getsockname()[1], services, downstream, dns, clock, records)
     try:

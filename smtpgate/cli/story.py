@@ -85,7 +85,7 @@ def _fact(story: Story, phase: str) -> str:
 def _phase(story: Story, phase: str, told: list[int]) -> Iterator[str]:
     """The rules of a phase, the downstream's answers and ours. told: the replies that were told, by index."""
     if phase == "client" and story.get("tls"):
-        yield _tls(story["tls"])
+        yield from _tls(story["tls"])
     rules = [rule for rule in story["rules"] if rule["phase"] == phase]
     if phase != "rcpt":
         for rule in rules:
@@ -127,11 +127,19 @@ def _forwarded(story: Story) -> str:
     return f", on its way from {' '.join(known)} (XFORWARD)" if known else ""
 
 
-def _tls(tls: Story) -> str:
+def _tls(tls: Story) -> Iterator[str]:
     if "failed" in tls:
-        return f"TLS handshake failed: {tls['failed']}"
+        yield f"TLS handshake failed: {tls['failed']}"
+        return
     asked_for = f", for {tls['sni']}" if tls["sni"] else ""
-    return f"encrypted with {tls['version']}, {tls['cipher']}, {tls['bits']} bits{asked_for}"
+    yield f"encrypted with {tls['version']}, {tls['cipher']}, {tls['bits']} bits{asked_for}"
+    shown = tls.get("client_certificate")  # records of earlier versions have none
+    if shown:
+        yield f"certificate of {shown['subject'] or '(no name)'}, signed by {shown['issuer'] or '(no name)'}"
+        yield f"    {'verified' if shown['verified'] else 'not verified: ' + shown['problem']}"
+        yield f"    fingerprint {shown['fingerprint']}"
+        if shown["key_fingerprint"]:
+            yield f"    of its key  {shown['key_fingerprint']}"
 
 
 def _answers(story: Story, command: str, told: list[int]) -> Iterator[str]:

@@ -142,8 +142,17 @@ def _listeners(document: Document) -> list[ListenerSettings]:
         elif listener:
             path = ("listener", index, "proxy_protocol")
             _check_not_everybody(document, path, listener.proxy_protocol, _ANYBODY)
+            _check_client_certificates(document, index, listener)
             listeners.append(listener)
     return listeners
+
+
+def _check_client_certificates(document: Document, index: int, listener: ListenerSettings) -> None:
+    path, mode = ("listener", index, "client_certificates"), listener.client_certificates
+    if mode != "none" and listener.tls == "none":
+        document.error(path, f"{quote(mode)} is for listeners with TLS", 'tls = "starttls" or "implicit"')
+    elif mode == "require" and not document.table("tls").get("client_ca"):
+        document.error(path, '"require" needs client_ca in [tls]', "file with the certificates of those who may sign")
 
 
 def _routes(document: Document, listeners: Iterable[ListenerSettings]) -> tuple[RouteSettings, ...]:
@@ -181,7 +190,11 @@ def _check_tls(document: Document) -> None:
     )
     first = next((index for index, mode in enumerate(modes) if mode in ("starttls", "implicit")), None)
     for field in _fields(TlsSettings):
-        if first is not None and not document.table("tls").get(field.name, field.default):
+        if (
+            first is not None
+            and field.name in ("certificate", "key")
+            and not document.table("tls").get(field.name, field.default)
+        ):
             problem = f"{quote(modes[first])} needs {field.name} in [tls]"
             document.error(("listener", first, "tls"), problem, field.metadata["help"])
 

@@ -153,6 +153,8 @@ class RuleReader:
             check, spec = scored(check, spec.name, values["score"]), scored_spec(spec)
         on_error: OnError = values["on_error"] if "on_error" in given else spec.on_error
         shadow = values["mode"] == "shadow"
+        if spec.follows_list:
+            spec = dataclasses.replace(spec, input=self._asked_about(phase))
         rule = Rule(spec, check, _text(spec, given, options), phase, shadow, on_error, bound)
         effective = {"rule": spec.name, **written(of_check, given), **written(of_rule, given), "on_error": on_error}
         return Placed(rule, path, self._document.line(path), effective)
@@ -170,6 +172,13 @@ class RuleReader:
             path, f"{spec.name} needs {_NEEDS[spec.input]}, which {phase.key} does not know", hint=hint
         )
         return False
+
+    def _asked_about(self, phase: Phase) -> Input:
+        """What an answer depends on that may depend on all that is known in a list."""
+        if self._delay_reject and phase in _DELAYED:
+            return Input.RECIPIENT
+        # DATA has no recipient if there were several, and is asked all the same.
+        return Input.SENDER if phase is Phase.DATA else KNOWN_IN[phase]
 
     def _means_guard(self, item: Any) -> bool:
         """Whether a rule that could not be read was probably meant to be a relay guard: one error is enough then."""

@@ -76,6 +76,11 @@ class ListenerSettings:
     tls: Literal["none", "starttls", "implicit"] = option(
         choice("none", "starttls", "implicit"), "none", '"starttls": when the client asks; "implicit": at once'
     )
+    client_certificates: Literal["none", "ask", "require"] = option(
+        choice("none", "ask", "require"),
+        "none",
+        "whether clients are asked for theirs; all may stay, or verified ones only",
+    )
     proxy_protocol: tuple[Network, ...] = option(
         list_of(network), [], "proxies, which alone may connect and must say who the client is"
     )
@@ -98,6 +103,7 @@ class TlsSettings:
     certificate: str = option(text, "", "file with the certificate, and those that sign it, in PEM")
     key: str = option(text, "", "file with its private key, in PEM, without a password")
     minimum: str = option(choice("1.2", "1.3"), "1.2", "oldest version of TLS")
+    client_ca: str = option(text, "", "file with the certificates, in PEM, of those who may sign clients' certificates")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,3 +196,8 @@ class Settings:
     def has_tls(self) -> bool:
         """Whether a listener speaks TLS."""
         return any(listener.tls != "none" for listener in self.listeners)
+
+    @property
+    def asks_for_certificates(self) -> bool:
+        """Whether a listener asks clients for certificates."""
+        return any(listener.client_certificates != "none" for listener in self.listeners)

@@ -1,11 +1,12 @@
 """What the entry point hands to every check besides the facts."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from smtpgate.dns.resolver import Resolver
 from smtpgate.dnsbl.lists import DnsLists
 from smtpgate.phases.facts import Address
+from smtpgate.policy.client import PolicyClient
 from smtpgate.store.greylist import Greylist
 from smtpgate.values import IPAddress, Network
 
@@ -32,6 +33,7 @@ class Context:
     relay_domains: frozenset[str] = frozenset()
     own_addresses: frozenset[IPAddress] = frozenset()
     recipients: frozenset[str] = frozenset()
+    policy: PolicyClient = field(default_factory=PolicyClient)
 
     def is_trusted(self, address: IPAddress) -> bool:
         """Whether the address lies in mynetworks."""

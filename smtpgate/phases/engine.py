@@ -111,6 +111,7 @@ class Engine:
         """Evaluate a phase's list; at RCPT the delayed ones before it."""
         if phase in _DELAYED and self._delay_reject:
             return GO_ON
+        tx.phase, tx.ref = phase, record.ref
         parts = (*_DELAYED, phase) if phase is Phase.RCPT and self._delay_reject else (phase,)
         carried = self._carried_into(phase, tx)
         if self._has_score:
@@ -225,7 +226,7 @@ class Engine:
         started = time.perf_counter()
         error = None
         try:
-            if _is_cheap(rule):
+            if _is_cheap(rule) or rule.spec.own_deadline:
                 verdict = await rule.check(tx, self._ctx)
             else:
                 async with asyncio.timeout(self._limits.rule_timeout):

@@ -63,15 +63,35 @@ _NO_SCORE = Score()
 
 
 @dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """What a client showed in its handshake, and proved to have the key of.
+
+    subject, issuer: their common names, or else organizations; "" if they have neither. fingerprint, key_fingerprint:
+    SHA-256 of the certificate and of its public key, "0A:1B:…" as Postfix writes them; the latter is "" for a key of an
+    unknown kind. verified: whether somebody signed it whom the configuration trusts (client_ca), and it is valid now.
+    problem: why it is not.
+    """
+
+    subject: str
+    issuer: str
+    fingerprint: str
+    key_fingerprint: str
+    verified: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TlsFacts:
     """What protects a session. version: "TLSv1.3". cipher: OpenSSL's name. bits: its key length. sni: the name that
-    the client asked for (RFC 6066 §3), None if it named none.
+    the client asked for (RFC 6066 §3), None if it named none. client_certificate: None if it showed none, or was not
+    asked for one.
     """
 
     version: str
     cipher: str
     bits: int
     sni: str | None = None
+    client_certificate: ClientCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +116,7 @@ class Session:
     via: the servers that told who the client is, the nearest to it last. tls: what protects it, None in plaintext.
     helo: what the client called itself, None before HELO; esmtp: whether it said EHLO. early_talker: it sent bytes
     before the banner. pipelined_after: the command after which it sent more without leave to, None if it never did.
+    local: our end of the connection, address and port, as the socket tells it.
     """
 
     client_address: IPAddress
@@ -107,6 +128,7 @@ class Session:
     pipelined_after: str | None = None
     tls: TlsFacts | None = None
     via: tuple[Via, ...] = ()
+    local: tuple[str, int] | None = None
     carried: dict[Phase, Decision | None] = field(default_factory=dict)
     scores: dict[Phase, Score] = field(default_factory=dict)
     memo: Memo = field(default_factory=dict)
@@ -146,12 +168,13 @@ class Transaction:
     recipients: those accepted so far. tagged: by rule, the verdicts whose results go into the message's header.
     score: the points given up to this place. scores: those given up to the end of a phase, at RCPT of a recipient.
     A check receives it with `recipient` set to the one that is asked about; in DATA and END_OF_DATA only if
-    there is exactly one (as in Postfix).
+    there is exactly one (as in Postfix). phase: the command that is being answered, whichever list the check stands in;
+    ref: the record's reference; both are known to what does not start early.
     """
 
     __slots__ = (
-        "_message", "_recipient", "_sender", "body", "carried", "memo", "recipient_memo", "recipients", "score",
-        "scores", "session", "size", "smtputf8", "tagged",
+        "_message", "_recipient", "_sender", "body", "carried", "memo", "phase", "recipient_memo", "recipients", "ref",
+        "score", "scores", "session", "size", "smtputf8", "tagged",
     )  # fmt: skip
 
     def __init__(
@@ -172,6 +195,8 @@ class Transaction:
         self.scores: dict[Any, Score] = {}
         self.memo: Memo = {}
         self.recipient_memo: Memo = {}
+        self.phase: Phase | None = None
+        self.ref = ""
 
     @property
     def helo(self) -> str:

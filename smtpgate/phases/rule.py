@@ -27,6 +27,8 @@ class CheckSpec:
     memo: False if its answer may change while its input stays the same.
     terminal: it always ends the list.
     guard: it refuses mail for domains that are not ours (a relay guard).
+    follows_list: it looks at all that is known in the list that it stands in: `input` is only where that begins.
+    own_deadline: it keeps a deadline of its own, which its options set; the engine's does not hold for it.
     on_error: what a failure inside it means, unless the rule says otherwise.
     score: it gives points to the score, or it asks for those that were given before it.
     """
@@ -40,6 +42,8 @@ class CheckSpec:
     memo: bool = True
     terminal: bool = False
     guard: bool = False
+    follows_list: bool = False
+    own_deadline: bool = False
     on_error: OnError = "defer"
     score: Literal["gives", "asks"] | None = None
 

@@ -1,4 +1,4 @@
-"""The certificate and its key: checked before they are used, used for every handshake, read again when they change."""
+"""The certificate, its key, and who may sign those of clients: checked before use, read again when they change."""
 
 import asyncio
 import logging
@@ -14,7 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from smtpgate.config.errors import ConfigError, ConfigErrors, quote
 from smtpgate.config.lines import find_lines
 from smtpgate.config.settings import Settings, TlsSettings
-from smtpgate.smtp.tls import NamedSSLObject, remember_name
+from smtpgate.server.openssl import AskingError, ask_for_certificates
+from smtpgate.smtp.client_certificates import ClientAuthorities
+from smtpgate.smtp.tls import NamedSSLObject, ServerContext, remember_name
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +24,7 @@ _MINIMUM = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
 class CertificateError(Exception):
-    """The certificate or the key cannot be used. option: which of them. The text says why."""
+    """A file cannot be used. option: which of them. The text says why."""
 
     def __init__(self, option: str, problem: str) -> None:
         super().__init__(problem)
@@ -30,20 +32,24 @@ class CertificateError(Exception):
 
 
 class ServerTls:
-    """The context that new handshakes use. Raises CertificateError, at first only.
+    """The contexts that new handshakes use. Raises CertificateError, at first only.
 
-    check_every: seconds between two looks at the files.
+    asks: whether some listener asks clients for certificates. check_every: seconds between two looks at the files.
     """
 
-    def __init__(self, settings: TlsSettings, *, check_every: float = 5.0) -> None:
+    def __init__(self, settings: TlsSettings, *, asks: bool = False, check_every: float = 5.0) -> None:
         self._settings = settings
+        self._asks = asks
         self._check_every = check_every
         self._seen = _stamps(settings)
-        self._context = build_context(settings)
+        self._contexts = self._build()
 
-    def context(self) -> ssl.SSLContext:
-        """The newest context that was right; sessions keep the one that they began with."""
-        return self._context
+    def context(self, ask: bool = False) -> ssl.SSLContext:
+        """The newest context that was right; sessions keep the one that they began with.
+
+        ask: the client is asked for its certificate.
+        """
+        return self._contexts[ask]
 
     async def watch(self) -> None:
         """Read the files again whenever they change, until cancelled."""
@@ -61,12 +67,15 @@ class ServerTls:
             return
         self._seen = seen  # files that are wrong are told about once
         try:
-            self._context = await asyncio.to_thread(build_context, self._settings)
+            self._contexts = await asyncio.to_thread(self._build)
         except CertificateError as error:
             path = getattr(self._settings, error.option)
             log.error("the new %s %s is not used, the old one stays: %s", error.option, path, error)
         else:
             log.info("the certificate %s changed and is used from now on", self._settings.certificate)
+
+    def _build(self) -> dict[bool, ssl.SSLContext]:
+        return {ask: build_context(self._settings, ask=ask) for ask in ([False, True] if self._asks else [False])}
 
 
 def check_files(settings: Settings, file: str) -> None:
@@ -74,7 +83,7 @@ def check_files(settings: Settings, file: str) -> None:
     if not settings.has_tls:
         return
     try:
-        build_context(settings.tls)
+        build_context(settings.tls, ask=settings.asks_for_certificates)
     except CertificateError as error:
         lines = find_lines(pathlib.Path(file).read_text(encoding="utf-8-sig"))
         path = getattr(settings.tls, error.option)
@@ -83,13 +92,13 @@ def check_files(settings: Settings, file: str) -> None:
         ) from None
 
 
-def build_context(settings: TlsSettings) -> ssl.SSLContext:
+def build_context(settings: TlsSettings, *, ask: bool = False) -> ssl.SSLContext:
     """A server's context, with Python's choice of ciphers: forward secrecy and authenticated encryption only.
 
-    Reads files. Raises CertificateError.
+    ask: clients are asked for their certificates. Reads files. Raises CertificateError.
     """
     _check_pair(settings)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _MINIMUM[settings.minimum]
     # A client that asks for it makes the server work; nobody needs it (RFC 8446 has done away with it).
     context.options |= ssl.OP_NO_RENEGOTIATION
@@ -100,7 +109,22 @@ def build_context(settings: TlsSettings) -> ssl.SSLContext:
     except (OSError, ValueError) as error:  # too small a key, or changed while it was read
         reason = getattr(error, "reason", None) or error.__class__.__name__
         raise CertificateError("certificate", f"OpenSSL refuses it: {reason.replace('_', ' ').lower()}") from None
+    if ask:
+        context.authorities = ClientAuthorities(_trusted(settings.client_ca))
+        try:
+            ask_for_certificates(context)
+        except AskingError as error:
+            raise CertificateError("client_ca", f"this Python cannot ask clients for certificates: {error}") from None
     return context
+
+
+def _trusted(path: str) -> list[x509.Certificate]:
+    if not path:
+        return []
+    try:
+        return x509.load_pem_x509_certificates(_read("client_ca", path))
+    except (ValueError, UnsupportedAlgorithm):
+        raise CertificateError("client_ca", "there are no certificates in it (PEM)") from None
 
 
 def _check_pair(settings: TlsSettings) -> None:
@@ -144,7 +168,7 @@ def _encoded(key: PublicKeyTypes) -> bytes:
 
 def _stamps(settings: TlsSettings) -> list[tuple[int, int, int, int] | None]:
     """What tells whether the files changed; links are followed."""
-    return [_stamp(settings.certificate), _stamp(settings.key)]
+    return [_stamp(path) for path in (settings.certificate, settings.key, settings.client_ca)]
 
 
 def _stamp(path: str) -> tuple[int, int, int, int] | None:

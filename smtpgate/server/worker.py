@@ -126,7 +126,7 @@ class Worker:
                 [network for listener in settings.listeners for network in listener.proxy_protocol],
             ),
         )
-        tls = ServerTls(settings.tls) if settings.has_tls else None
+        tls = ServerTls(settings.tls, asks=settings.asks_for_certificates) if settings.has_tls else None
         watching = asyncio.create_task(tls.watch()) if tls else None
         services.tls_context = tls.context if tls else None
         heap = system_heap(lambda: services.memory.held > 0)
@@ -149,6 +149,7 @@ class Worker:
             await lists.close()
             await recorder.close(STOP_WITHIN)
             await downstream.close()
+            await context.policy.close()
             await store.close()
             await asyncio.to_thread(spool.close)
 
@@ -170,7 +171,15 @@ class Worker:
         for listener in self._settings.listeners:
             name = str(listener.address)
             server = await loop.create_server(
-                functools.partial(Dialog, services, name, loop=loop, tls=listener.tls, proxies=listener.proxy_protocol),
+                functools.partial(
+                    Dialog,
+                    services,
+                    name,
+                    loop=loop,
+                    tls=listener.tls,
+                    certificates=listener.client_certificates,
+                    proxies=listener.proxy_protocol,
+                ),
                 sock=self._sockets[listener.address],
                 backlog=BACKLOG,
             )

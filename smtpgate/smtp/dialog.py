@@ -39,6 +39,7 @@ TOO_MANY_RECIPIENTS = Reply(452, "5.3", "Error: too many recipients")
 IN_CHUNKS = Reply(503, "5.1", "Error: the message has begun with BDAT")
 READY_FOR_TLS = Reply(220, "0.0", "Ready to start TLS")
 TLS_ACTIVE = Reply(503, "5.1", "Error: TLS is active already")
+TLS_FIRST = Reply(530, "7.0", "Must issue a STARTTLS command first")
 REQUIRETLS_UNSUPPORTED = Reply(550, "7.30", "REQUIRETLS support required")
 NEEDS_SMTPUTF8 = Reply(553, "6.7", "Address needs SMTPUTF8")
 
@@ -97,6 +98,8 @@ class Dialog(Connection):
             raise CommandError(HELO_FIRST)
         if self.reception.tx is not None:
             raise CommandError(NESTED_MAIL)
+        if self._certificates == "require" and self.facts.tls is None:
+            raise CommandError(TLS_FIRST)
         sender, rest = _path(argument, "FROM:", Reply(501, "1.7", "Syntax: MAIL FROM:<address>"))
         parameters = parse_mail_parameters(rest, self._relayed, in_tls=self.facts.tls is not None)
         if sender.text and not sender.domain:

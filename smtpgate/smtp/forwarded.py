@@ -83,7 +83,8 @@ def spoken_for(session: Session, told: XClient) -> Session:
         session.listener,
         helo=told.helo,
         esmtp=session.esmtp if told.esmtp is None else told.esmtp,
-        tls=session.tls,
+        # The certificate is the other server's, and must not open doors to its clients.
+        tls=session.tls and replace(session.tls, client_certificate=None),
         via=(*earlier, hop),
     )
 

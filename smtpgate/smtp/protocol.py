@@ -31,7 +31,15 @@ from smtpgate.smtp.intake import CHUNK, Intake, bytes_waiting
 from smtpgate.smtp.proxy_protocol import ProxyError
 from smtpgate.smtp.reception import Reception
 from smtpgate.smtp.services import Services
-from smtpgate.smtp.tls import HANDSHAKE_TIMEOUT, HandshakeError, TlsMode, start_tls, tls_facts
+from smtpgate.smtp.tls import (
+    HANDSHAKE_TIMEOUT,
+    CertificateMode,
+    HandshakeError,
+    TlsMode,
+    lacks_certificate,
+    start_tls,
+    tls_facts,
+)
 from smtpgate.values import IPAddress, Network, is_in, unmapped
 
 log = logging.getLogger(__name__)
@@ -70,8 +78,8 @@ class Connection(SMTP):
 
     # An instance with more than 30 attributes in its dictionary cannot share the keys: 1.2 kB more for each client.
     __slots__ = (
-        "_between_commands", "_handler_coroutine", "_listener", "_reader", "_replies", "_shaking_hands",
-        "_waiting_since", "_writer", "chunk_left", "conduct", "ended", "envelope", "facts", "intake",
+        "_between_commands", "_certificates", "_handler_coroutine", "_listener", "_reader", "_replies",
+        "_shaking_hands", "_waiting_since", "_writer", "chunk_left", "conduct", "ended", "envelope", "facts", "intake",
         "reception", "services", "session", "tls_mode",
     )  # fmt: skip
 
@@ -84,6 +92,7 @@ class Connection(SMTP):
         *,
         loop: asyncio.AbstractEventLoop,
         tls: TlsMode = "none",
+        certificates: CertificateMode = "none",
         proxies: Sequence[Network] = (),
     ) -> None:
         self.intake = Intake(loop)
@@ -112,6 +121,7 @@ class Connection(SMTP):
         self.reception: Reception
         self.tls_mode = tls
         self.conduct: Conduct
+        self._certificates = certificates
         self._listener = listener
         self._proxies = proxies
         self._refusal: Reply | None = None
@@ -146,6 +156,7 @@ class Connection(SMTP):
             self._leave()
 
     def _begin(self, session: Session) -> None:
+        session.local = self.transport.get_extra_info("sockname") if self.transport is not None else None
         self.facts = session
         self.reception = Reception(session, self.services)
         self.conduct = Conduct(self.reception, self.services)
@@ -342,7 +353,7 @@ class Connection(SMTP):
             secured = await start_tls(
                 plain,
                 self,
-                self.services.tls_context(),
+                self.services.tls_context(self._certificates != "none"),
                 received=received,
                 ended=self.intake.at_eof(),
                 timeout=min(HANDSHAKE_TIMEOUT, self._timeout_duration),
@@ -356,7 +367,13 @@ class Connection(SMTP):
         self._writer._transport = secured  # type: ignore[attr-defined]
         self._over_ssl = True
         self.intake.moved_to(secured)
-        self.reception.secured(tls_facts(secured))
+        facts = await tls_facts(secured)
+        self.reception.secured(facts)
+        refusal = lacks_certificate(facts) if self._certificates == "require" else None
+        if refusal is not None:
+            if ready is not None:
+                await self._line()  # the client speaks first after STARTTLS
+            await self.close_with("handshake", refusal)
 
     # --- replies
 

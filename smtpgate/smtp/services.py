@@ -31,7 +31,7 @@ class Services:
     record: takes finished records; never blocks. clock: wall time in seconds since 1970. monotonic: seconds, never set
     back. mynetworks: clients that the limits of client networks do not hold for. peers: who may speak for others.
     counts: this worker's column of what all workers count. spool: for large messages. tls_context: the context that new
-    handshakes use; None if no listener speaks TLS.
+    handshakes use, to be told whether the client is asked for its certificate; None if no listener speaks TLS.
     """
 
     hostname: str
@@ -43,7 +43,7 @@ class Services:
     spool: Spool
     limits: DialogLimits = field(default_factory=DialogLimits)
     lines: LinePolicy = field(default_factory=LinePolicy)
-    tls_context: Callable[[], ssl.SSLContext] | None = None
+    tls_context: Callable[[bool], ssl.SSLContext] | None = None
     connections: set[Any] = field(default_factory=set)
     closing: bool = False
     background: set[asyncio.Task[Any]] = field(default_factory=set)

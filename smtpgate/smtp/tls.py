@@ -5,8 +5,15 @@ import ssl
 from typing import Literal, cast
 
 from smtpgate.phases.facts import TlsFacts
+from smtpgate.phases.reply import Reply
+from smtpgate.smtp.client_certificates import ClientAuthorities, shown_chain
 
 TlsMode = Literal["none", "starttls", "implicit"]
+# Whether clients are asked for certificates (Postfix: smtpd_tls_ask_ccert, smtpd_tls_req_ccert).
+CertificateMode = Literal["none", "ask", "require"]
+
+NO_CERTIFICATE = Reply(421, "7.1", "Error: No client certificate presented")
+NOT_TRUSTED = Reply(421, "7.1", "Error: Client certificate not trusted")
 
 # A client may take this long for its handshake, in seconds; its session waits no longer than for a command.
 HANDSHAKE_TIMEOUT = 30.0
@@ -16,6 +23,12 @@ _SHUTDOWN_TIMEOUT = 5.0
 
 class HandshakeError(Exception):
     """The handshake failed; the text says why, for the record. The connection is closed."""
+
+
+class ServerContext(ssl.SSLContext):
+    """A context that knows who may vouch for clients; None if they are not asked for certificates."""
+
+    authorities: ClientAuthorities | None = None
 
 
 class NamedSSLObject(ssl.SSLObject):
@@ -83,8 +96,18 @@ def _feed(tls: asyncio.BaseProtocol, received: bytes, ended: bool) -> None:
         layer.eof_received()
 
 
-def tls_facts(transport: asyncio.BaseTransport) -> TlsFacts:
-    """What protects a transport after its handshake."""
+async def tls_facts(transport: asyncio.BaseTransport) -> TlsFacts:
+    """What protects a transport after its handshake, and who the client is by its certificate."""
     connection = transport.get_extra_info("ssl_object")
     cipher, _, bits = connection.cipher()
-    return TlsFacts(connection.version(), cipher, bits, connection.sni)
+    authorities = connection.context.authorities
+    chain = shown_chain(connection) if authorities else []
+    shown = await asyncio.to_thread(authorities.examine, chain) if chain else None
+    return TlsFacts(connection.version(), cipher, bits, connection.sni, shown)
+
+
+def lacks_certificate(tls: TlsFacts) -> Reply | None:
+    """Why a client may not stay where a certificate is required; None if it may."""
+    if tls.client_certificate is None:
+        return NO_CERTIFICATE
+    return None if tls.client_certificate.verified else NOT_TRUSTED

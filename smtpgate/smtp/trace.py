@@ -1,14 +1,17 @@
 """The Received field (RFC 5321 §4.4): where the message came from and how."""
 
+import re
 from email.utils import formatdate
 from functools import lru_cache
 
-from smtpgate.phases.facts import Address, Session
+from smtpgate.phases.facts import Address, ClientCertificate, Session
 from smtpgate.smtp.address import is_literal_or_name
 from smtpgate.values import IPAddress
 
 # Postfix: hopcount_limit. A message that passed more servers is going round in circles (RFC 5321 §6.3).
 MOST_HOPS = 50
+# What may not stand in a comment (RFC 5322 §3.2.2), or would end the quotes in it.
+_UNSAFE = re.compile(r'[^ -~]|[()\\"]')
 
 
 def received_field(
@@ -28,12 +31,21 @@ def received_field(
     if tls is not None:
         protocol += "S" if session.esmtp else ""
         comment = f"\r\n\t(version={tls.version} cipher={tls.cipher} bits={tls.bits})"
+        if tls.client_certificate is not None:
+            comment += f"\r\n\t{_shown(tls.client_certificate)}"
     # RFC 5321 §7.6: naming one of several recipients would give the others' secret away.
     only = f"\r\n\tfor <{recipients[0]}>" if len(recipients) == 1 else ""
     return (
         f"Received: from {name} ({address})\r\n\tby {hostname} (smtpgate) with {protocol} id {ref}{comment}{only};"
         f"\r\n\t{_date(int(now))}\r\n"
     ).encode()
+
+
+def _shown(certificate: ClientCertificate) -> str:
+    """A client's certificate as a comment, in Postfix's words."""
+    subject, issuer = (_UNSAFE.sub("?", name) for name in (certificate.subject, certificate.issuer))
+    verified = "verified OK" if certificate.verified else "not verified"
+    return f'(Client CN "{subject}", Issuer "{issuer}" ({verified}))'
 
 
 def literal(address: IPAddress) -> str:

@@ -12,7 +12,7 @@ from smtpgate.phases.facts import NULL_SENDER, Address, Session, Transaction
 from smtpgate.phases.rule import CheckSpec
 from smtpgate.phases.verdict import Verdict
 from tests.fake_store import FakeGreylist
-from tests.fakes import Clock, FakeDns
+from tests.fakes import Clock, FakeDns, FakePolicy
 
 CLIENT = "203.0.113.7"
 
@@ -34,6 +34,7 @@ def context(
     relay_domains: tuple[str, ...] = ("example.org",),
     own_addresses: tuple[str, ...] = (),
     recipients: tuple[str, ...] = (),
+    policy: FakePolicy | None = None,
 ) -> Context:
     dns = dns or FakeDns()
     return Context(
@@ -46,6 +47,7 @@ def context(
         frozenset(relay_domains),
         own_addresses=frozenset(map(ipaddress.ip_address, own_addresses)),
         recipients=frozenset(recipients),
+        policy=policy or FakePolicy(),  # type: ignore[arg-type]
     )
 
 

@@ -72,6 +72,9 @@ def test_the_example_is_not_in_the_registry() -> None:
     assert NAME not in REGISTRY
 
 
+SAYS = ("lookup", "effects", "memo", "terminal", "guard", "follows_list", "own_deadline", "on_error")
+
+
 def test_the_page_names_what_a_row_can_say() -> None:
-    said = {f"{name}=" for name in ("lookup", "effects", "memo", "terminal", "guard", "on_error")}
+    said = {f"{name}=" for name in SAYS}
     assert said == set(re.findall(r"^\| `(\w+=)", PAGE, re.MULTILINE))

@@ -13,6 +13,7 @@ from tests.checks.asking import call, context, facts
 OWNERS = {"a@example.net": "anna"}
 # What a rule cannot do without.
 OPTIONS = {
+    "check_policy_service": {"service": "inet:127.0.0.1:10023"},
     "check_score": {"threshold": 3},
     "reject_rbl_client": {"zone": "bl.example"},
     "score": {"lists": ["bl.example*2"]},
@@ -61,5 +62,6 @@ def test_rows_agree_with_themselves(name: str) -> None:
     assert spec.name == name
     assert spec.check.__name__ == name
     assert spec.check.__doc__
-    assert not (spec.effects and spec.memo and spec.input < Input.RECIPIENT), "an effect is not remembered for others"
+    remembered = spec.effects and spec.memo and not spec.follows_list
+    assert not (remembered and spec.input < Input.SENDER), "an effect is not remembered for others"
     assert spec.memo or not spec.lookup, "what is started early is remembered"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from smtpgate.cli import main
 from smtpgate.cli.story import tell
 from smtpgate.cli.why import address, reference
+from smtpgate.phases.facts import ClientCertificate, TlsFacts
 from smtpgate.record import Record, RelayEntry, ReplyEntry, RuleEntry
 from smtpgate.store.migrate import upgrade
 from smtpgate.store.sqlite import SqliteStore
@@ -191,6 +193,19 @@ def test_what_protected_the_session(tls, line):
     record.tls = tls
     told = tell(record.story()).splitlines()
     assert told[told.index("CLIENT   2001:db8::1 connected to 0.0.0.0:25") + 1] == line
+
+
+@pytest.mark.parametrize(
+    ("verified", "problem", "told"),
+    [(True, "", "    verified"), (False, "validation failed: expired", "    not verified: validation failed: expired")],
+)
+def test_the_certificate_that_the_client_showed(verified, problem, told):
+    record = accepted()
+    certificate = ClientCertificate("client.example.net", "", "0A:1B", "2C:3D", verified, problem)
+    record.tls = asdict(TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", 256, None, certificate))
+    lines = tell(record.story()).splitlines()
+    start = lines.index("  certificate of client.example.net, signed by (no name)")
+    assert lines[start + 1 : start + 4] == [f"  {told}", "      fingerprint 0A:1B", "      of its key  2C:3D"]
 
 
 def test_an_accepted_message_names_who_does_not_get_it():

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from smtpgate.config.settings import TlsSettings
+from smtpgate.server import openssl
 from smtpgate.server.tls import CertificateError, ServerTls, build_context
 from tests.certificates import NAME, Certificate, issue
 
@@ -85,6 +86,36 @@ def test_what_cannot_be_used(spoil: Callable[[Certificate], object], option: str
     with pytest.raises(CertificateError) as caught:
         build_context(pair.settings())
     assert (caught.value.option, str(caught.value)) == (option, said)
+
+
+CA_WRONG: list[tuple[str, Callable[[Path], object], str]] = [
+    ("missing", lambda path: None, "there is no such file"),
+    ("empty", lambda path: path.write_text(""), "there are no certificates in it (PEM)"),
+    (
+        "a key",
+        lambda path: path.write_bytes(path.with_name("key.pem").read_bytes()),
+        "there are no certificates in it (PEM)",
+    ),
+    ("a directory", lambda path: path.mkdir(), "it cannot be read: Is a directory"),
+]
+
+
+@pytest.mark.parametrize(("make", "said"), [pytest.param(*case[1:], id=case[0]) for case in CA_WRONG])
+def test_authorities_that_cannot_be_used(make: Callable[[Path], object], said: str, pair: Certificate) -> None:
+    file = pair.key.with_name("ca.pem")
+    make(file)
+    settings = dataclasses.replace(pair.settings(), client_ca=str(file))
+    build_context(settings)  # nobody is asked, nobody reads it
+    with pytest.raises(CertificateError) as caught:
+        build_context(settings, ask=True)
+    assert (caught.value.option, str(caught.value)) == ("client_ca", said)
+
+
+def test_a_python_that_cannot_ask(pair: Certificate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.implementation.name", "pypy")
+    openssl._library.cache_clear()
+    with pytest.raises(CertificateError, match="this Python cannot ask clients for certificates: it is not CPython"):
+        build_context(pair.settings(), ask=True)
 
 
 def test_a_path_with_nul(pair: Certificate) -> None:

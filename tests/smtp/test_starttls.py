@@ -99,7 +99,10 @@ async def test_the_record_and_received_tell(mode: TlsMode, certificate: Certific
             replies = await client.deliver("me@example.net", ["you@example.org"], BODY)
             assert replies[-1].startswith("250 ")
         record = only(await gate.settled())
-        assert record.tls == {"version": "TLSv1.3", "cipher": "TLS_AES_256_GCM_SHA384", "bits": 256, "sni": NAME}
+        assert record.tls == {
+            "version": "TLSv1.3", "cipher": "TLS_AES_256_GCM_SHA384", "bits": 256, "sni": NAME,
+            "client_certificate": None,
+        }  # fmt: skip
         assert re.search(
             rb" with ESMTPS id \w{8}\r\n\t\(version=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384 bits=256\)\r\n\tfor ",
             gate.downstream.messages[0].content,

@@ -24,6 +24,7 @@ workers = 1
 [[listener]]
 address = "127.0.0.1:{port}"
 tls = "starttls"
+client_certificates = "ask"
 [[listener]]
 address = "127.0.0.1:IMPLICIT"
 tls = "implicit"
@@ -116,6 +117,23 @@ def test_openssl(version: str, starttls: bool, tls_gate: TlsGate) -> None:
     assert json.loads(line)["tls"] == version.replace("-tls1_", "TLSv1.")
 
 
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_openssl_shows_a_certificate_that_nobody_signed(version: str, tls_gate: TlsGate, tmp_path: Path) -> None:
+    (tmp_path / "client").mkdir()
+    own = issue(tmp_path / "client", "client.example.net")
+    done = run(
+        require("openssl", "openssl"), "s_client", "-connect", f"127.0.0.1:{tls_gate.port}", "-starttls", "smtp",
+        version, "-cert", str(own.certificate), "-key", str(own.key), "-quiet", "-crlf", typed=MESSAGE,
+    )  # fmt: skip
+    assert "221 2.0.0 Bye" in done.stdout, done.stdout + done.stderr
+    issued = b'\t(Client CN "client.example.net", Issuer "client.example.net" (not verified))\r\n'
+    assert issued in tls_gate.arrived()
+    told = tls_gate.gate.command("why", "you@example.org").stdout
+    fingerprint = run("openssl", "x509", "-in", str(own.certificate), "-noout", "-fingerprint", "-sha256").stdout
+    assert "\n  certificate of client.example.net, signed by client.example.net\n" in told
+    assert f"\n      fingerprint {fingerprint.strip().partition('=')[2]}\n" in told
+
+
 @pytest.mark.parametrize("option", ["-tls1_1", "-ssl3"])
 def test_openssl_with_an_old_version(option: str, tls_gate: TlsGate) -> None:
     done = run(
@@ -163,7 +181,7 @@ def test_a_key_that_does_not_fit_is_said_at_the_start(serve: Callable[..., Gate]
     program = gate.run_serve()
     assert program.wait() == 1
     line = program.wait_for("key")
-    assert line == 'config.toml:14: [tls] key: "../key.pem": it does not belong to the certificate'
+    assert line == 'config.toml:15: [tls] key: "../key.pem": it does not belong to the certificate'
 
 
 def test_injected_plaintext_is_not_answered(tls_gate: TlsGate) -> None:
