@@ -99,6 +99,16 @@ def nameserver(value: Any) -> Endpoint:
         raise ValueError('an IP address such as "192.0.2.53", or one with a port, "127.0.0.1:5353"') from None
 
 
+def ip_address(value: Any) -> IPAddress:
+    """An IP address."""
+    try:
+        if not isinstance(value, str):
+            raise TypeError
+        return ipaddress.ip_address(value)
+    except (TypeError, ValueError):
+        raise ValueError('an IP address such as "192.0.2.1" or "2001:db8::1"') from None
+
+
 def _ip(text: str) -> str | None:
     try:
         return str(ipaddress.ip_address(text))

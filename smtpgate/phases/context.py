@@ -47,7 +47,11 @@ class Context:
         """
         if not recipient.domain:
             return True  # RFC 5321 §4.5.1: the bare "postmaster" is always ours
-        return recipient.domain in self.relay_domains and _ROUTING.isdisjoint(recipient.local)
+        return recipient.domain in self.relay_domains and not self.routes_onwards(recipient)
+
+    def routes_onwards(self, recipient: Address) -> bool:
+        """Whether the local part names another destination behind the domain's."""
+        return not _ROUTING.isdisjoint(recipient.local)
 
     def is_unlisted(self, address: Address) -> bool:
         """Whether an address of our own domains is in no list of those that exist, although there is one."""

@@ -100,7 +100,7 @@ class Engine:
             if answered_in < phase:
                 continue
             for rule in rules:
-                if rule.spec.input > known or _has_no_subject(rule, tx):
+                if rule.spec.input > known or self._is_not_asked(rule, tx):
                     continue
                 if _starts_early(rule):
                     self._start(rule, tx)
@@ -137,7 +137,7 @@ class Engine:
         if_permit: Decision | None = None
         if_reject: Decision | None = None
         for rule in rules:
-            if _has_no_subject(rule, tx):
+            if self._is_not_asked(rule, tx):
                 continue
             if rule.shadow:
                 await self._shadow(rule, tx, record)
@@ -163,6 +163,16 @@ class Engine:
                 case Action.DUNNO:
                     pass
         return None, if_permit
+
+    def _is_not_asked(self, rule: Rule, tx: Transaction) -> bool:
+        """Whether there is nobody to ask about.
+
+        It asks about a recipient where there is no single one (Postfix: DATA and END_OF_DATA after several), or about
+        recipients of ours only, and this is none.
+        """
+        if not tx.has_recipient:
+            return rule.spec.input is Input.RECIPIENT
+        return rule.spec.ours_only and not self._ctx.is_ours(tx.recipient)
 
     async def _shadow(self, rule: Rule, tx: Transaction, record: Record) -> None:
         """Ask a rule whose answer changes nothing: only a cheap one is waited for."""
@@ -315,11 +325,6 @@ class Engine:
         """Wait until the last records are handed over; at most the grace of shadow rules."""
         if self._settling:
             await asyncio.wait(self._settling)
-
-
-def _has_no_subject(rule: Rule, tx: Transaction) -> bool:
-    """Whether it asks about a recipient where there is no single one (Postfix: DATA and END_OF_DATA after several)."""
-    return rule.spec.input is Input.RECIPIENT and not tx.has_recipient
 
 
 def _is_cheap(rule: Rule) -> bool:

@@ -29,6 +29,7 @@ class CheckSpec:
     guard: it refuses mail for domains that are not ours (a relay guard).
     follows_list: it looks at all that is known in the list that it stands in: `input` is only where that begins.
     own_deadline: it keeps a deadline of its own, which its options set; the engine's does not hold for it.
+    ours_only: it is not asked about a recipient that is not ours: its permit must not be a stranger's leave to relay.
     on_error: what a failure inside it means, unless the rule says otherwise.
     score: it gives points to the score, or it asks for those that were given before it.
     """
@@ -44,6 +45,7 @@ class CheckSpec:
     guard: bool = False
     follows_list: bool = False
     own_deadline: bool = False
+    ours_only: bool = False
     on_error: OnError = "defer"
     score: Literal["gives", "asks"] | None = None
 

@@ -100,3 +100,27 @@ async def test_an_access_key_is_hidden(zone: str) -> None:
         assert key not in str(verdict)
         assert verdict.evidence["list"] == public
         assert verdict.reply is None or public in verdict.reply.text
+
+
+@pytest.mark.parametrize(
+    ("client", "rule", "zone", "expected"),
+    [
+        (V4, "bl.example", {}, "dunno"),
+        (V4, "bl.example", {"A": {V4_NAME: ["127.0.5.1"]}}, "permit"),
+        (V6, "bl.example", {"A": {V6_NAME: ["127.0.5.1"]}}, "permit"),
+        (V4, "bl.example=127.0.[0..255].[1..3]", {"A": {V4_NAME: ["127.0.5.0"]}}, "dunno"),
+        # no trust in what is an error, or no listing at all
+        (V4, "bl.example", {"A": {V4_NAME: ["127.255.255.255"]}}, "dunno"),
+        (V4, "bl.example", {"A": {V4_NAME: ["198.51.100.1"]}}, "dunno"),
+        (V4, "list.dnswl.org", {"A": {"7.113.0.203.list.dnswl.org": ["127.0.0.255"]}}, "dunno"),
+        (V4, "list.dnswl.org", {"A": {"7.113.0.203.list.dnswl.org": ["127.0.10.0"]}}, "dunno"),
+        (V4, "list.dnswl.org", {"A": {"7.113.0.203.list.dnswl.org": ["127.0.15.3"]}}, "permit"),
+        # nobody knows: who might be on the list is not refused for good
+        (V4, "bl.example", {"fail": {V4_NAME}}, "defer_if_reject 450 4.7.1"),
+    ],
+)
+async def test_permit_dnswl_client(client: str, rule: str, zone: dict, expected: str) -> None:
+    verdict = await ask(f"permit_dnswl_client {rule}", facts(client=client, sender=""), context(dns=FakeDns(**zone)))
+    assert short(verdict) == expected
+    if verdict.reply:
+        assert verdict.reply.text == f"<{client}>: Client host rejected: Service unavailable"

@@ -15,7 +15,8 @@ OWNERS = {"a@example.net": "anna"}
 OPTIONS = {
     "check_policy_service": {"service": "inet:127.0.0.1:10023"},
     "check_score": {"threshold": 3},
-    "reject_rbl_client": {"zone": "bl.example"},
+    "permit_tls_clientcerts": {"fingerprints": [":".join(["0A"] * 32)]},
+    **{name: {"zone": "bl.example"} for name in REGISTRY if "rbl_" in name or "dnswl_" in name or "rhs" in name},
     "score": {"lists": ["bl.example*2"]},
     "sleep": {"seconds": 1},
     **{name: {"owners": OWNERS} for name in REGISTRY if name.endswith("_login_mismatch")},
