@@ -39,7 +39,7 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     yield f"  transactions    {', '.join(f'{count} {outcome}' for outcome, count in totals.items()) or 'none yet'}"
     yield f"  messages        {status['messages_per_second']:.1f} a second accepted in the last minute"
     yield f"  records         {records['waiting']} wait for the store, {records['dropped']} were dropped"
-    yield f"  DNS             {status['dns_answers']} answers in memory"
+    yield from (f"  {label:<15} {text}" for label, text in _dns(status["dns"]))
     for server in status["downstream"]:
         yield f"  downstream      {_downstream(server)}"
     yield f"  workers         {len(workers)}, {status['crashes']} ended unexpectedly so far"
@@ -51,6 +51,33 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
             f"  {worker['pid']:>7}  {worker['state']:<8}  {_age(worker['age']):>6}  {worker['sessions']:>8}"
             f"  {worker['transactions']:>7}  {worker['messages_per_second']:>10.1f}  {memory:>8}"
         )
+
+
+def _dns(dns: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What the look-ups came to, and a line for each name server."""
+    questions = dns["asked"] + dns["shared"] + dns["from_memory"]
+    yield "DNS", f"{questions} questions, {dns['from_memory']} answered from memory, which holds {dns['kept']} answers"
+    if dns["outcomes"]:
+        yield "", ", ".join(f"{count} {outcome}" for outcome, count in dns["outcomes"].items())
+    for server in dns["servers"]:
+        yield "name server", _name_server(server)
+
+
+def _name_server(server: dict[str, Any]) -> str:
+    """How it answers, and what is wrong with it, if anything is."""
+    told = [f"{server['answered']} answers"]
+    if server["mean_ms"] is not None:
+        told.append(f"{server['mean_ms']:.1f} ms on average, 95 % within {server['p95_ms']:.1f} ms")
+    troubles = {
+        "timeouts": "time-outs",
+        "repeated": "repeated",
+        "tcp": "over TCP",
+        "errors": "errors",
+        "useless": "useless",
+    }
+    told += [f"{server[key]} {word}" for key, word in troubles.items() if server[key]]
+    aside = f": does not answer in {server['aside']} of {server['workers']} workers; " if server["aside"] else ": "
+    return f"{server['name']}{aside}{', '.join(told)}"
 
 
 def _downstream(server: dict[str, Any]) -> str:

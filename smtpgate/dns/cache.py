@@ -1,26 +1,46 @@
 """A resolver in front of another one: it remembers answers and asks one question only once at a time."""
 
 import asyncio
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any, Protocol
 
-from smtpgate.dns.resolver import Answer, Mx, RecordType, Resolver, Status
+from smtpgate.dns.resolver import Answer, Mx, RecordType, Status
 
 _MAX_AGE = 86_400  # seconds; RFC 8767 §4 calls for a cap, and nobody waits longer than a day for a corrected record
 _FAILURE_AGE = 5  # seconds; RFC 2308 §7.1 allows 300, but a retry a minute later should see the repaired server
 _ORDINARY = 1024  # octets of records in an answer that counts as one
 
+# RFC 1035 §2.3.4: labels of 1 to 63 octets, 255 in all on the wire, which is 253 in text.
+_POSSIBLE = re.compile(r"(?=.{1,253}\Z)[^.]{1,63}(?:\.[^.]{1,63})*\Z", re.DOTALL)
+
 _Question = tuple[str, RecordType]
 
 
-@dataclass(slots=True)
-class _Flight:
-    """A question that is being asked, and how many callers wait for it."""
+class Asked(Protocol):
+    """A question that is being asked. wanted: whether anybody waits for its answer."""
 
-    task: asyncio.Task[Answer]
-    waiting: int = 0
+    wanted: bool
+
+
+class Asker(Protocol):
+    """What asks on behalf of the cache: StubResolver."""
+
+    def ask(self, name: str, kind: RecordType, then: Callable[[Answer], None]) -> Asked:
+        """Ask one question; then: called once with the answer, perhaps before this returns. Never raises."""
+        ...
+
+
+class _Flight:
+    """A question that is being asked, and who waits for it."""
+
+    __slots__ = ("asked", "waiters")
+
+    def __init__(self, first: asyncio.Future[Answer]) -> None:
+        self.waiters = [first]
+        self.asked: Asked | None = None
 
 
 class CachingResolver:
@@ -31,12 +51,13 @@ class CachingResolver:
     The ttl of an answer from memory is the one that it came with.
     """
 
-    def __init__(self, inner: Resolver, clock: Callable[[], float] = time.monotonic, size: int = 50_000) -> None:
+    def __init__(self, inner: Asker, clock: Callable[[], float] = time.monotonic, size: int = 50_000) -> None:
         self._inner = inner
         self._clock = clock
         self._room = size
         self._kept: OrderedDict[_Question, tuple[Answer, float]] = OrderedDict()
         self._asking: dict[_Question, _Flight] = {}
+        self._hits = self._misses = self._shared = 0
 
     def __len__(self) -> int:
         """How many answers are kept."""
@@ -50,32 +71,44 @@ class CachingResolver:
         question = name, kind
         kept = self._kept.get(question)
         if kept is not None and self._clock() < kept[1]:
+            self._hits += 1
             self._kept.move_to_end(question)
             return kept[0]
-        if not _is_possible(name):
+        if not _POSSIBLE.match(name):
             return Answer(name, kind, Status.NO_NAME)
-        return await self._share(question)
-
-    async def _share(self, question: _Question) -> Answer:
+        waiter: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         flight = self._asking.get(question)
         if flight is None:
-            flight = self._asking[question] = _Flight(asyncio.create_task(self._ask(question)))
-        flight.waiting += 1
+            self._misses += 1
+            flight = self._asking[question] = _Flight(waiter)
+            flight.asked = self._inner.ask(name, kind, self._answered)
+        else:
+            self._shared += 1
+            flight.waiters.append(waiter)
+            if flight.asked is not None:
+                flight.asked.wanted = True
         try:
-            return await asyncio.shield(flight.task)
+            return await waiter
         finally:
-            flight.waiting -= 1
-            if not flight.waiting:  # nobody wants it any more, or everybody has it
-                flight.task.cancel()
-                if self._asking.get(question) is flight:
-                    del self._asking[question]
+            if not waiter.done() or waiter.cancelled():
+                flight.waiters.remove(waiter)
+                if flight.asked is not None:  # it goes on, but no further, and its answer is kept
+                    flight.asked.wanted = bool(flight.waiters)
 
-    async def _ask(self, question: _Question) -> Answer:
-        answer = await self._inner.query(*question)
+    def facts(self) -> dict[str, Any]:
+        """Numbers for `smtpgate status`: answers kept, and questions answered from memory, shared, and passed on."""
+        return {"kept": len(self._kept), "from_memory": self._hits, "shared": self._shared, "asked": self._misses}
+
+    def _answered(self, answer: Answer) -> None:
+        question = answer.name, answer.kind
+        waiters = self._asking.pop(question).waiters
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(answer)
         age = _FAILURE_AGE if answer.failed else min(answer.ttl, _MAX_AGE)
-        if age > 0:
+        # A failure that nobody waited for is no more than a question that was given up.
+        if age > 0 and (waiters or not answer.failed):
             self._keep(question, answer, self._clock() + age)
-        return answer
 
     def _keep(self, question: _Question, answer: Answer, until: float) -> None:
         if question in self._kept:
@@ -84,11 +117,6 @@ class CachingResolver:
         self._room -= _weight(answer)
         while self._room < 0:
             self._room += _weight(self._kept.popitem(last=False)[1][0])
-
-
-def _is_possible(name: str) -> bool:
-    # RFC 1035 §2.3.4: labels of 1 to 63 octets, 255 in all on the wire, which is 253 in text.
-    return len(name) <= 253 and all(0 < len(label) <= 63 for label in name.split("."))
 
 
 def _weight(answer: Answer) -> int:

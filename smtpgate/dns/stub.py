@@ -3,78 +3,146 @@
 import asyncio
 import contextlib
 import ipaddress
-import logging
-from collections.abc import Sequence
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from smtpgate.dns.exchange import ask
+from smtpgate.dns.deadlines import Deadlines
+from smtpgate.dns.entropy import Entropy
+from smtpgate.dns.name_server import NameServer
+from smtpgate.dns.question import Attempt, Question
 from smtpgate.dns.resolver import Answer, RecordType, Status
-from smtpgate.dns.wire import CODES, FormatError, Record, Response, Soa
 from smtpgate.values import Endpoint
 
-log = logging.getLogger(__name__)
-
-_MAX_CHAIN = 10  # CNAMEs; none that works is longer
 _MAX_TRY = 2.0  # seconds until the next server is asked, or the only one again
-_NO_SOA_TTL = 5  # seconds; RFC 2308 §5 forbids to keep such an answer, but one mail asks the same several times
-_MAX_TTL = 2**31 - 1
-# Each question in flight holds a file descriptor, which the sessions need too; the others wait for their turn.
-_MAX_IN_FLIGHT = 256
+# Answers to more would not fit what the kernel keeps for our sockets; the others wait for their turn.
+MAX_IN_FLIGHT = 4096
+_MAX_CONNECTIONS = 32  # over TCP, at one time
 
 
 class StubResolver:
     """Asks name servers over UDP and TCP. Use it through CachingResolver.
 
-    nameservers: None for the system's. timeout: seconds for one question, whatever happens. A server that does not
-    answer is asked last from then on.
+    nameservers: None for the system's. timeout: seconds for one question, whatever happens. clock: monotonic, in
+    seconds. A server that does not answer is asked last until it answers again.
     """
 
-    def __init__(self, nameservers: Sequence[Endpoint] | None, timeout: float) -> None:
-        self._servers = list(system_nameservers() if nameservers is None else nameservers)
+    def __init__(
+        self, nameservers: Sequence[Endpoint] | None, timeout: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.entropy = Entropy()
+        self.clock = clock
+        self.tcp_turns = asyncio.Semaphore(_MAX_CONNECTIONS)
+        self.tries: Deadlines[Attempt] = Deadlines(min(_MAX_TRY, timeout / 2), _late, clock)
+        found = system_nameservers() if nameservers is None else nameservers
+        self._servers = [NameServer(server, self.entropy, self._sort) for server in dict.fromkeys(found)]
         self._timeout = timeout
-        self._turns = asyncio.Semaphore(_MAX_IN_FLIGHT)
+        self._timeouts: Deadlines[Question] = Deadlines(timeout, self._timed_out, clock)
+        self._in_flight: set[Question] = set()
+        self._queue: deque[Question] = deque()
+        self._outcomes: Counter[Status] = Counter()
+        self._sort()
+
+    def _sort(self) -> None:
+        """Put the servers into order: as configured, but those that do not answer last."""
+        self.order: Sequence[NameServer] = tuple(sorted(self._servers, key=lambda server: server.aside))
+        self._aside = tuple(server for server in self._servers if server.aside)
 
     async def query(self, name: str, kind: RecordType) -> Answer:
         """Ask one question. Never raises, except when cancelled."""
-        name = name.lower().removesuffix(".") if name.isascii() else name
-        problems: dict[Endpoint, str] = {}  # of each server the last
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        question = self.ask(
+            name.lower().removesuffix(".") if name.isascii() else name,
+            kind,
+            lambda found: None if answer.done() else answer.set_result(found),
+        )
         try:
-            async with asyncio.timeout(self._timeout), self._turns:
-                return await self._ask_servers(name, kind, problems)
-        except TimeoutError:
-            seen = f" ({'; '.join(problems.values())})" if problems else ""
-            return _failure(name, kind, f"timed out after {self._timeout:g} s{seen}")
-        except Exception:
-            log.exception("DNS question %r %s", name, kind)
-            return _failure(name, kind, "internal error")
+            return await answer
+        finally:
+            question.wanted = False
 
-    async def _ask_servers(self, name: str, kind: RecordType, problems: dict[Endpoint, str]) -> Answer:
-        if not self._servers:
-            return _failure(name, kind, "no name server configured")
-        usable = list(self._servers)
-        while usable:
-            for server in tuple(usable):
-                try:
-                    async with asyncio.timeout(min(_MAX_TRY, self._timeout / 2)):
-                        response = await ask(server.host, server.port, name, kind)
-                    return _answer(name, kind, response)
-                except TimeoutError:
-                    problems[server] = f"no answer from {server.host}"
-                    self._ask_last(server)
-                except OSError as error:
-                    problems[server] = f"{server.host}: {error.strerror or type(error).__name__}"
-                    self._ask_last(server)
-                    usable.remove(server)
-                except FormatError as error:
-                    problems[server] = f"{error} from {server.host}"
-                    usable.remove(server)
-                except ValueError:  # RFC 1035 §2.3.4: such a name cannot exist
-                    return Answer(name, kind, Status.NO_NAME)
-        return _failure(name, kind, "; ".join(problems.values()))
+    def ask(self, name: str, kind: RecordType, then: Callable[[Answer], None]) -> Question:
+        """Ask one question; then: called once with the answer, perhaps before this returns. Never raises.
 
-    def _ask_last(self, server: Endpoint) -> None:
-        self._servers.remove(server)
-        self._servers.append(server)
+        name: lower case, without a final dot. Once nobody wants the answer, set the question's `wanted` to False.
+        """
+        question = Question(self, name, kind, then)
+        now = self.clock()
+        self._timeouts.start(question, now)
+        if len(self._in_flight) < MAX_IN_FLIGHT:
+            self._begin(question, now)
+        else:
+            self._queue.append(question)
+        return question
+
+    def close(self) -> None:
+        """Close all sockets. Who still waits for an answer hears that there is none."""
+        for question in (*self._queue, *self._in_flight):
+            question.fail("the resolver was closed")
+        for deadlines in (self.tries, self._timeouts):
+            deadlines.close()
+        for server in self._servers:
+            server.pool.close()
+
+    def facts(self) -> dict[str, Any]:
+        """Numbers for `smtpgate status`: how questions ended, and how each server does (NameServer.facts)."""
+        return {
+            "outcomes": {status.value: count for status, count in self._outcomes.items()},
+            "in_flight": len(self._in_flight) + len(self._queue),
+            "servers": [server.facts() for server in self._servers],
+        }
+
+    def ended(self, question: Question, answer: Answer) -> None:
+        """Called by a question that has its answer."""
+        self._timeouts.stop(question)
+        self._in_flight.discard(question)
+        if question.then is not _nobody:
+            self._outcomes[answer.status] += 1
+        question.then(answer)
+        if self._queue:  # not from here: the next one may end at once, too
+            asyncio.get_running_loop().call_soon(self._begin_next)
+
+    def _begin(self, question: Question, now: float) -> None:
+        self._in_flight.add(question)
+        if self._aside:
+            self._probe(question, now)
+        if self._servers:
+            question.begin(self.order, now)
+        else:
+            question.fail("no name server configured")
+
+    def _begin_next(self) -> None:
+        while self._queue and len(self._in_flight) < MAX_IN_FLIGHT:
+            question = self._queue.popleft()
+            if not question.done:
+                self._begin(question, self.clock())
+
+    def _probe(self, question: Question, now: float) -> None:
+        """Put a question also to the servers that did not answer lately, without anybody waiting for them."""
+        for server in self._aside:
+            if server.is_due(now):
+                probe = Question(self, question.name, question.kind, _nobody)
+                self._timeouts.start(probe, now)
+                self._in_flight.add(probe)
+                probe.begin((server,), now)
+                probe.wanted = False
+
+    def _timed_out(self, question: Question) -> None:
+        seen = f" ({question.problems})" if question.problems else ""
+        question.fail(f"timed out after {self._timeout:g} s{seen}")
+
+
+def _late(attempt: Attempt) -> None:
+    try:
+        attempt.question.late(attempt)
+    except Exception:
+        attempt.question.broke()
+
+
+def _nobody(_: Answer) -> None:
+    """Who waits for the answer to a probe."""
 
 
 def system_nameservers(path: Path = Path("/etc/resolv.conf")) -> list[Endpoint]:
@@ -89,48 +157,3 @@ def system_nameservers(path: Path = Path("/etc/resolv.conf")) -> list[Endpoint]:
             with contextlib.suppress(IndexError, ValueError):
                 found.append(Endpoint(str(ipaddress.ip_address(words[1])), 53))
     return found
-
-
-def _failure(name: str, kind: RecordType, detail: str) -> Answer:
-    return Answer(name, kind, Status.FAILURE, detail=detail)
-
-
-def _answer(name: str, kind: RecordType, response: Response) -> Answer:
-    """Make one of the four outcomes. FormatError: another server should be asked."""
-    if response.error:
-        raise FormatError(response.error)
-    records, ttl = _follow(response, CODES[kind])
-    if response.rcode == 3:  # NXDOMAIN; of the last name of the chain (RFC 2308 §2.1)
-        if records:
-            raise FormatError("NXDOMAIN with records")
-        return Answer(name, kind, Status.NO_NAME, ttl=min(ttl, _negative_ttl(response)))
-    if not records:
-        codes = {record.code for record in response.authority}
-        if CODES["NS"] in codes and CODES["SOA"] not in codes:  # RFC 2308 §2.2
-            raise FormatError("a mere referral")
-        return Answer(name, kind, Status.NO_DATA, ttl=min(ttl, _negative_ttl(response)))
-    values = (record.value.host if isinstance(record.value, Soa) else record.value for record in records)
-    return Answer(name, kind, Status.ANSWER, tuple(values), ttl)
-
-
-def _follow(response: Response, code: int) -> tuple[list[Record], int]:
-    """The records at the end of the chain of aliases, and the smallest TTL on the way (RFC 1034 §3.6.2)."""
-    name, ttl = response.name, _MAX_TTL
-    for _ in range(_MAX_CHAIN + 1):
-        own = [record for record in response.answer if record.owner == name]
-        found = [record for record in own if record.code == code]
-        if found:
-            return found, min(ttl, *(record.ttl for record in found))
-        alias = next((record for record in own if record.code == CODES["CNAME"]), None)
-        if alias is None:
-            return [], ttl
-        name, ttl = alias.value, min(ttl, alias.ttl)
-    raise FormatError("a circle of aliases")
-
-
-def _negative_ttl(response: Response) -> int:
-    # RFC 2308 §5: the smaller of the SOA's own TTL and its last field.
-    return min(
-        (min(record.ttl, record.value.minimum) for record in response.authority if record.code == CODES["SOA"]),
-        default=_NO_SOA_TTL,
-    )

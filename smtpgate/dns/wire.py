@@ -8,8 +8,7 @@ that we ask for, and no more records than anybody needs.
 import ipaddress
 import string
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from smtpgate.dns.resolver import Mx, RecordType
@@ -20,6 +19,14 @@ CODES: dict[RecordType, int] = {
 MAX_RECORDS = 100  # of a section; the excess is dropped, as Postfix does since 3.9
 
 _OPT = b"\0" + struct.pack("!HHIH", 41, 1232, 0, 0)  # EDNS: 1232 octets pass every path without fragments
+_LENGTHS = [bytes((length,)) for length in range(64)]
+_CASE_BIT = bytes(0x20 if chr(octet) in string.ascii_letters else 0 for octet in range(256))
+_ENDS = {kind: b"\0" + struct.pack("!HH", code, 1) for kind, code in CODES.items()}
+# Recursion is desired; one question, and with EDNS one additional record.
+_HEADERS = {edns: struct.pack("!5H", 0x0100, 1, 0, 0, int(edns)) for edns in (False, True)}
+_COUNTS = struct.Struct("!4H")
+_RECORD = struct.Struct("!HHIH")
+_TO_QUESTION = b"\xc0\x0c"  # a pointer to where the question's name stands
 _ERRORS = {1: "FORMERR", 2: "SERVFAIL", 4: "NOTIMP", 5: "REFUSED"}
 _PLAIN = (string.ascii_lowercase + string.digits + "_-.").encode()
 _SPECIAL = b'"().;\\@$'
@@ -27,6 +34,10 @@ _SPECIAL = b'"().;\\@$'
 
 class FormatError(ValueError):
     """Not a well-formed answer to the question."""
+
+
+class OtherCase(FormatError):
+    """An answer to the question, which it repeats with letters in another case."""
 
 
 class Soa(NamedTuple):
@@ -45,15 +56,14 @@ class Record(NamedTuple):
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """What a server answered. name: the question's, as Record.owner spells it. rcode: RFC 1035 §4.1.1."""
 
     name: str
     rcode: int
     truncated: bool = False
-    answer: tuple[Record, ...] = ()
-    authority: tuple[Record, ...] = ()
+    answer: Sequence[Record] = ()
+    authority: Sequence[Record] = ()
 
     @property
     def error(self) -> str:
@@ -61,55 +71,79 @@ class Response:
         return "" if self.rcode in (0, 3) else _ERRORS.get(self.rcode, f"RCODE {self.rcode}")
 
 
-def write_question(identifier: bytes, name: str, kind: RecordType) -> bytes:
+def write_question(identifier: int, name: str, kind: RecordType, *, mix: bytes = b"", edns: bool = True) -> bytes:
     """A recursive question for an absolute name, whose characters are all taken literally.
 
-    ValueError: no such name can exist.
+    mix: random octets, one for each of the name's and two more; they choose the case of its letters. ValueError: no
+    such name can exist.
     """
     labels = name.encode("ascii").split(b".")
-    if len(name) > 253 or not all(0 < len(label) < 64 for label in labels):
+    if len(name) > 253 or b"" in labels:
         raise ValueError(f"not a possible name: {name[:300]!r}")
-    spelt = b"".join(bytes((len(label),)) + label for label in labels)
-    header = identifier + struct.pack("!5H", 0x0100, 1, 0, 0, 1)
-    return header + spelt + b"\0" + struct.pack("!HH", CODES[kind], 1) + _OPT
-
-
-def read_answer(wire: bytes, question: bytes) -> Response:
-    """Read a packet. FormatError: it is malformed, or not the answer to this question."""
     try:
-        return _read(wire, question)
+        spelt = b"".join([_LENGTHS[len(label)] + label for label in labels])
+    except IndexError:
+        raise ValueError(f"not a possible name: {name[:300]!r}") from None
+    if mix:
+        # draft-vixie-dnsext-dns0x20; the length of a label is below 64, where no letter is.
+        flips = int.from_bytes(spelt.translate(_CASE_BIT)) & int.from_bytes(mix[: len(spelt)])
+        spelt = (int.from_bytes(spelt) ^ flips).to_bytes(len(spelt))
+    return b"".join((identifier.to_bytes(2), _HEADERS[edns], spelt, _ENDS[kind], _OPT if edns else b""))
+
+
+def read_answer(wire: bytes, question: bytes, name: str | None = None, *, exact: bool = True) -> Response:
+    """Read a packet.
+
+    name: the question's, if it is known how Record.owner spells it. exact: it must be repeated in the same case.
+    FormatError: it is malformed, or not the answer to this question. OtherCase: it would be, but for the case.
+    """
+    try:
+        return _read(wire, question, name, exact)
     except FormatError:
         raise
     except (IndexError, ValueError, struct.error) as error:
         raise FormatError("a malformed answer") from error
 
 
-def _read(wire: bytes, question: bytes) -> Response:
-    flags, asked, answers, authorities = struct.unpack_from("!4H", wire, 2)
+def is_plain(name: str) -> bool:
+    """Whether Record.owner spells a name as it is: lower case, and nothing in it that must be escaped."""
+    return name.isascii() and not name.encode().translate(None, _PLAIN)
+
+
+def _read(wire: bytes, question: bytes, name: str | None, exact: bool) -> Response:
+    flags, asked, answers, authorities = _COUNTS.unpack_from(wire, 2)
     rcode = flags & 15
     if wire[:2] != question[:2] or flags & 0xF800 != 0x8000:  # the identifier; a response to a standard query
         raise FormatError("not a response to this question")
     if asked == 0 and rcode in _ERRORS:  # a server that could not even read it need not repeat it
         return Response("", rcode)
-    end = len(question) - len(_OPT)
-    # RFC 5452 §4.2: it must repeat the question; the case may differ, and no other octet here is a letter's.
-    if asked != 1 or wire[12:end].lower() != question[12:end].lower():
-        raise FormatError("an answer to another question")
-    name, _ = _name(wire, 12)
+    end = len(question) - (len(_OPT) if question[11] else 0)
+    # RFC 5452 §4.2: it must repeat the question.
+    if asked != 1 or wire[12:end] != question[12:end]:
+        # No other octet here is a letter's: lengths are below 64, types and classes too.
+        if asked != 1 or wire[12:end].lower() != question[12:end].lower():
+            raise FormatError("an answer to another question")
+        if exact:
+            raise OtherCase("an answer that does not keep the case")
+    if name is None:
+        name, _ = _name(wire, 12)
     if flags & 0x0200:
         return Response(name, rcode, truncated=True)
-    answer, end = _records(wire, end, min(answers, MAX_RECORDS))
+    answer, end = _records(wire, end, min(answers, MAX_RECORDS), name)
     authority: list[Record] = []
     if answers <= MAX_RECORDS:  # else the next section begins where we do not look
-        authority, _ = _records(wire, end, min(authorities, MAX_RECORDS))
-    return Response(name, rcode, answer=tuple(answer), authority=tuple(authority))
+        authority, _ = _records(wire, end, min(authorities, MAX_RECORDS), name)
+    return Response(name, rcode, False, answer, authority)
 
 
-def _records(wire: bytes, at: int, count: int) -> tuple[list[Record], int]:
+def _records(wire: bytes, at: int, count: int, name: str) -> tuple[list[Record], int]:
     records = []
     for _ in range(count):
-        owner, at = _name(wire, at)
-        code, class_, ttl, length = struct.unpack_from("!HHIH", wire, at)
+        if wire[at : at + 2] == _TO_QUESTION:  # most owners are the question's name
+            owner, at = name, at + 2
+        else:
+            owner, at = _name(wire, at)
+        code, class_, ttl, length = _RECORD.unpack_from(wire, at)
         at += 10
         end = at + length
         if end > len(wire):

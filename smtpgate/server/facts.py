@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from smtpgate.dns.cache import CachingResolver
 from smtpgate.dnsbl.lists import DnsLists
 from smtpgate.record import Record
 from smtpgate.server.recorder import Recorder
@@ -48,14 +47,14 @@ class Facts:
 
     sessions, transactions: open now. stress: sessions are running out. messages_per_second: accepted, over the last
     minute. outcomes: of all transactions since the worker began. records_waiting, records_dropped: on their way to the
-    store, and lost on it. dns_answers: kept in memory. downstream: how each of its servers is doing
-    (ServerHealth). lists: how each DNS list is doing (ListHealth.report()).
+    store, and lost on it. dns: what the resolver has done (CachingResolver.facts, StubResolver.facts). downstream: how
+    each of its servers is doing (ServerHealth). lists: how each DNS list is doing (ListHealth.report()).
     """
 
     services: Services
     tally: Tally
     recorder: Recorder
-    resolver: CachingResolver
+    dns: Callable[[], dict[str, Any]]
     lists: DnsLists
     _rate: Rate = field(default_factory=Rate)
 
@@ -71,7 +70,7 @@ class Facts:
             "outcomes": dict(outcomes),
             "records_waiting": self.recorder.waiting,
             "records_dropped": self.recorder.dropped,
-            "dns_answers": len(self.resolver),
+            "dns": self.dns(),
             "downstream": [asdict(health) for health in self.services.downstream.health()],
             "lists": self.lists.report(),
         }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import smtpgate
+from smtpgate.server.dns_status import dns
 from smtpgate.server.generation import Generation
 from smtpgate.server.lists import merged
 from smtpgate.server.worker_process import WorkerProcess
@@ -40,7 +41,7 @@ def status(
             "waiting": sum(report["records_waiting"] for report in reports),
             "dropped": sum(report["records_dropped"] for report in reports),
         },
-        "dns_answers": sum(report["dns_answers"] for report in reports),
+        "dns": dns(report["dns"] for report in reports),
         "downstream": downstream(report["downstream"] for report in reports),
         "lists": merged(report["lists"] for report in reports),
     }

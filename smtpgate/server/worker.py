@@ -138,7 +138,7 @@ class Worker:
         try:
             await self._listen(services)
             self._on_signals()
-            self._facts = Facts(services, tally, recorder, resolver, lists)
+            self._facts = Facts(services, tally, recorder, lambda: resolver.facts() | stub.facts(), lists)
             ready()
             await self._leave.wait()
             await self._finish(services, leaving)
@@ -150,6 +150,7 @@ class Worker:
             await recorder.close(STOP_WITHIN)
             await downstream.close()
             await context.policy.close()
+            stub.close()
             await store.close()
             await asyncio.to_thread(spool.close)
 

@@ -50,12 +50,14 @@ class Server(asyncio.DatagramProtocol):
     def __init__(self, script: Script) -> None:
         self.script = script
         self.port = 0
-        self.asked: list[tuple[str, str]] = []
+        self.asked: list[tuple[str, str]] = []  # names in lower case, "udp" or "tcp"
+        self.clients: list[tuple[str, int]] = []  # who asked over UDP
 
     def connection_made(self, transport):
         self.transport = transport
 
     def datagram_received(self, data, address):
+        self.clients.append(address)
         for packet in self._answers(data, tcp=False):
             self.transport.sendto(packet, address)
 
@@ -68,7 +70,7 @@ class Server(asyncio.DatagramProtocol):
 
     def _answers(self, data, *, tcp):
         question = dns.message.from_wire(data)
-        self.asked.append((question.question[0].name.to_text(), "tcp" if tcp else "udp"))
+        self.asked.append((question.question[0].name.to_text().lower(), "tcp" if tcp else "udp"))
         return self.script(question, tcp)
 
 

@@ -1,11 +1,26 @@
 import asyncio
-from unittest.mock import ANY
+from types import SimpleNamespace
 
 import pytest
 
 from smtpgate.dns.cache import CachingResolver
 from smtpgate.dns.resolver import Answer, Status
 from tests.fakes import Clock, FakeDns
+
+
+class Asking:
+    """Puts the cache's questions to a fake, as tasks. asked: the last one."""
+
+    def __init__(self, dns):
+        self.dns = dns
+        self.tasks = set()
+
+    def ask(self, name, kind, then):
+        task = asyncio.create_task(self.dns.query(name, kind))
+        task.add_done_callback(lambda done: then(done.result()))
+        self.tasks.add(task)
+        self.asked = SimpleNamespace(wanted=True)
+        return self.asked
 
 
 class Turn:
@@ -33,7 +48,7 @@ async def turns():
 )
 async def test_an_answer_is_kept_as_long_as_it_may_be(zone, kept_for):
     dns, clock = FakeDns(**zone), Clock()
-    cache = CachingResolver(dns, clock)
+    cache = CachingResolver(Asking(dns), clock)
     first = await cache.query("d", "A")
     clock.advance(kept_for - 0.1)
     assert await cache.query("d", "A") == first
@@ -45,7 +60,7 @@ async def test_an_answer_is_kept_as_long_as_it_may_be(zone, kept_for):
 
 async def test_an_answer_without_ttl_is_not_kept():
     dns = FakeDns(A={"d": ["192.0.2.1"]}, ttl=0)
-    cache = CachingResolver(dns, Clock())
+    cache = CachingResolver(Asking(dns), Clock())
     await cache.query("d", "A")
     await cache.query("d", "A")
     assert len(dns.asked) == 2
@@ -53,7 +68,7 @@ async def test_an_answer_without_ttl_is_not_kept():
 
 async def test_spelling_and_type():
     dns = FakeDns(A={"d.example": ["192.0.2.1"]})
-    cache = CachingResolver(dns, Clock())
+    cache = CachingResolver(Asking(dns), Clock())
     for name in ("d.example", "D.Example", "d.example."):
         assert (await cache.query(name, "A")).name == "d.example"
     await cache.query("d.example", "MX")
@@ -76,7 +91,7 @@ async def test_spelling_and_type():
 )
 async def test_impossible_names_are_not_asked(name):
     dns = FakeDns(A={"k.example": ["192.0.2.1"]})
-    answer = await CachingResolver(dns, Clock()).query(name, "A")
+    answer = await CachingResolver(Asking(dns), Clock()).query(name, "A")
     assert (answer.status, answer.records) == (Status.NO_NAME, ())
     assert dns.asked == []
 
@@ -84,13 +99,13 @@ async def test_impossible_names_are_not_asked(name):
 @pytest.mark.parametrize("name", ["x" * 63 + ".example", ".".join(["x" * 49] * 5) + ".abc", "_dmarc.example"])
 async def test_long_names_are_asked(name):
     dns = FakeDns()
-    await CachingResolver(dns, Clock()).query(name, "TXT")
+    await CachingResolver(Asking(dns), Clock()).query(name, "TXT")
     assert dns.asked == [(name, "TXT")]
 
 
 async def test_the_least_recently_used_goes_first():
     dns = FakeDns(A={name: ["192.0.2.1"] for name in "abcd"})
-    cache = CachingResolver(dns, Clock(), size=3)
+    cache = CachingResolver(Asking(dns), Clock(), size=3)
     for name in "abc" + "a" + "d" + "a":
         await cache.query(name, "A")
     assert [name for name, _ in dns.asked] == ["a", "b", "c", "d"]
@@ -100,7 +115,7 @@ async def test_the_least_recently_used_goes_first():
 
 async def test_an_outsized_answer_takes_the_room_of_several():
     dns = FakeDns(A={name: ["192.0.2.1"] for name in "abc"}, TXT={"big": ["x" * 2000]})
-    cache = CachingResolver(dns, Clock(), size=4)
+    cache = CachingResolver(Asking(dns), Clock(), size=4)
     for name in "abc":
         await cache.query(name, "A")
     await cache.query("big", "TXT")
@@ -111,7 +126,7 @@ async def test_an_outsized_answer_takes_the_room_of_several():
 
 async def test_one_answer_larger_than_all_the_room_is_not_kept():
     dns = FakeDns(TXT={"big": ["x" * 20_000]})
-    cache = CachingResolver(dns, Clock(), size=4)
+    cache = CachingResolver(Asking(dns), Clock(), size=4)
     for _ in range(2):
         assert (await cache.query("big", "TXT")).status is Status.ANSWER
     assert len(dns.asked) == 2
@@ -119,7 +134,7 @@ async def test_one_answer_larger_than_all_the_room_is_not_kept():
 
 async def test_an_expired_answer_gives_its_room_back():
     dns, clock = FakeDns(A={name: ["192.0.2.1"] for name in "ab"}), Clock()
-    cache = CachingResolver(dns, clock, size=2)
+    cache = CachingResolver(Asking(dns), clock, size=2)
     for _ in range(5):
         await cache.query("a", "A")
         await cache.query("b", "A")
@@ -134,7 +149,7 @@ async def test_an_expired_answer_gives_its_room_back():
 async def test_identical_questions_in_flight_share_one_query():
     gate = asyncio.Event()
     dns = FakeDns(A={"d": ["192.0.2.1"]}, gate={"d": gate}, ttl=0)
-    cache = CachingResolver(dns, Clock())
+    cache = CachingResolver(Asking(dns), Clock())
     asking = [asyncio.create_task(cache.query(name, "A")) for name in ("d", "D", "d.")]
     await turns()
     assert dns.asked == [("d", "A")]
@@ -147,7 +162,7 @@ async def test_identical_questions_in_flight_share_one_query():
 async def test_one_callers_cancellation_does_not_cancel_the_other():
     gate = asyncio.Event()
     dns = FakeDns(A={"d": ["192.0.2.1"]}, gate={"d": gate})
-    cache = CachingResolver(dns, Clock())
+    cache = CachingResolver(Asking(dns), Clock())
     first, second = (asyncio.create_task(cache.query("d", "A")) for _ in range(2))
     await turns()
     first.cancel()
@@ -158,31 +173,62 @@ async def test_one_callers_cancellation_does_not_cancel_the_other():
     assert len(dns.asked) == 1
 
 
-class Abandoned(FakeDns):
-    """Notes which questions were given up."""
-
-    def __init__(self, **zone):
-        super().__init__(**zone)
-        self.cancelled = []
-
-    async def query(self, name, kind):
-        try:
-            return await super().query(name, kind)
-        except asyncio.CancelledError:
-            self.cancelled.append(name)
-            raise
-
-
-async def test_a_question_that_nobody_waits_for_is_given_up_and_can_be_asked_again():
+async def test_a_question_that_nobody_waits_for_is_told_so_and_its_answer_is_kept():
     gate = asyncio.Event()
-    dns = Abandoned(A={"d": ["192.0.2.1"]}, gate={"d": gate})
-    cache = CachingResolver(dns, Clock())
+    dns = FakeDns(A={"d": ["192.0.2.1"]}, gate={"d": gate})
+    inner = Asking(dns)
+    cache = CachingResolver(inner, Clock())
+    tasks = [asyncio.create_task(cache.query("d", "A")) for _ in range(2)]
+    await turns()
+    tasks[0].cancel()
+    await turns()
+    assert inner.asked.wanted
+    tasks[1].cancel()
+    await turns()
+    assert not inner.asked.wanted
+    gate.set()
+    await turns()
+    assert (await cache.query("d", "A")).status is Status.ANSWER
+    assert len(dns.asked) == 1
+
+
+async def test_a_question_that_was_given_up_can_be_wanted_again():
+    gate = asyncio.Event()
+    dns = FakeDns(A={"d": ["192.0.2.1"]}, gate={"d": gate})
+    inner = Asking(dns)
+    cache = CachingResolver(inner, Clock())
     task = asyncio.create_task(cache.query("d", "A"))
     await turns()
     task.cancel()
-    # The new caller comes before the abandoned query has noticed.
+    await turns()
     again = asyncio.create_task(cache.query("d", "A"))
     await turns()
-    assert dns.cancelled == ["d"]
+    assert inner.asked.wanted
     gate.set()
-    assert await again == Answer("d", "A", Status.ANSWER, ANY, 300)
+    assert (await again).status is Status.ANSWER
+    assert len(dns.asked) == 1
+
+
+async def test_a_failure_that_nobody_waited_for_is_not_kept():
+    gate = asyncio.Event()
+    dns = FakeDns(fail={"d"}, gate={"d": gate})
+    cache = CachingResolver(Asking(dns), Clock())
+    task = asyncio.create_task(cache.query("d", "A"))
+    await turns()
+    task.cancel()
+    await turns()
+    gate.set()
+    await turns()
+    assert len(cache) == 0
+
+
+async def test_an_answer_that_comes_at_once():
+    class Immediate:
+        def ask(self, name, kind, then):
+            then(Answer(name, kind, Status.NO_DATA, ttl=60))
+            return SimpleNamespace(wanted=True)
+
+    cache = CachingResolver(Immediate(), Clock())
+    for _ in range(2):
+        assert (await cache.query("d", "A")).status is Status.NO_DATA
+    assert cache.facts() == {"kept": 1, "from_memory": 1, "shared": 0, "asked": 1}

@@ -5,10 +5,9 @@ import logging
 import dns.flags
 import pytest
 
-from smtpgate.dns import stub
+from smtpgate.dns import question, stub
 from smtpgate.dns.resolver import Mx, Status
 from smtpgate.dns.stub import StubResolver, system_nameservers
-from smtpgate.dns.wire import Response
 from smtpgate.values import Endpoint
 from tests.dns.name_server import name_server, reply, silent_socket, wire
 
@@ -17,8 +16,19 @@ A = "d.example. 300 IN A 192.0.2.1"
 ADDRESS = (ipaddress.ip_address("192.0.2.1"),)
 
 
-def resolver_of(hosts, timeout, port=53):
-    return StubResolver([Endpoint(host, port) for host in hosts], timeout)
+resolvers = []
+
+
+def resolver_of(hosts, timeout, port=53, **options):
+    resolvers.append(StubResolver([Endpoint(host, port) for host in hosts], timeout, **options))
+    return resolvers[-1]
+
+
+@pytest.fixture(autouse=True)
+async def _closed():
+    yield
+    while resolvers:
+        resolvers.pop().close()
 
 
 async def ask(script, kind="A", name="d.example", timeout=5.0):
@@ -101,7 +111,8 @@ def wrong_identifier(question):
 
 
 def another_question(question):
-    return wire(question, "d.example. 300 IN A 192.0.2.66").replace(b"\x01d\x07example", b"\x01e\x07example")
+    packet = wire(question, "d.example. 300 IN A 192.0.2.66")
+    return packet[:13] + b"e" + packet[14:]
 
 
 def not_a_response(question):
@@ -148,9 +159,12 @@ async def test_useless_answers_over_tcp_are_a_temporary_failure(useless):
     assert answer.detail.endswith(" from 127.0.0.1")
 
 
-async def test_a_flood_of_useless_packets_ends_the_question():
-    answer = await ask(lambda question, _: [b"x"] * 120)
-    assert answer.detail == "nothing but useless packets from 127.0.0.1"
+async def test_a_flood_of_useless_packets_is_left_behind_over_tcp():
+    async with name_server(lambda question, tcp: [wire(question, A)] if tcp else [b"x"] * 120) as server:
+        resolver = resolver_of(["127.0.0.1"], 60, server.port)
+        answers = await asyncio.gather(*(resolver.query("d.example", kind) for kind in ("A", "A")))
+    assert [answer.records for answer in answers] == [ADDRESS] * 2
+    assert [way for _, way in server.asked].count("tcp") == 2
 
 
 async def test_a_truncated_answer_is_asked_for_over_tcp():
@@ -270,32 +284,34 @@ async def test_many_questions_at_once():
 
 
 async def test_questions_in_flight_are_bounded_and_the_others_wait(monkeypatch):
-    started, full, gate = [], asyncio.Event(), asyncio.Event()
+    monkeypatch.setattr(stub, "MAX_IN_FLIGHT", 20)
+    held, full = [], asyncio.Event()
 
-    async def held(server, port, name, kind):
-        started.append(name)
-        if len(started) == 256:
+    def script(question, _):
+        held.append(wire(question, rcode="NXDOMAIN"))
+        if len(held) == 20:
             full.set()
-        await gate.wait()
-        return Response(name, 3)
+        return [] if len(held) <= 20 else [wire(question, rcode="NXDOMAIN")]
 
-    monkeypatch.setattr(stub, "ask", held)
-    resolver = resolver_of(["127.0.0.1"], 60)
-    asking = [asyncio.create_task(resolver.query(f"{number}.example", "A")) for number in range(300)]
-    await full.wait()
-    assert len(started) == 256
-    gate.set()
-    assert {answer.status for answer in await asyncio.gather(*asking)} == {Status.NO_NAME}
-    assert len(started) == 300
+    async with name_server(script) as server:
+        resolver = resolver_of(["127.0.0.1"], 60, server.port)
+        asking = [asyncio.create_task(resolver.query(f"{number}.example", "A")) for number in range(60)]
+        await full.wait()
+        assert resolver.facts()["in_flight"] == 60
+        assert len(held) == 20
+        resolver.tries._clock = lambda: float("inf")
+        resolver.tries.expire()
+        answers = await asyncio.gather(*asking)
+    assert {answer.status for answer in answers} == {Status.NO_NAME}
 
 
 async def test_what_nobody_foresaw_is_a_temporary_failure(monkeypatch, caplog):
-    async def broken(*_):
+    def broken(*_):
         raise RuntimeError("unforeseen")
 
-    monkeypatch.setattr(stub, "ask", broken)
+    monkeypatch.setattr(question, "outcome", broken)
     with caplog.at_level(logging.ERROR):
-        answer = await resolver_of(["127.0.0.1"], 5).query("d.example", "A")
+        answer = await ask(lambda question, _: [wire(question, A)])
     assert (answer.status, answer.detail) == (Status.FAILURE, "internal error")
     assert "unforeseen" in caplog.text
 

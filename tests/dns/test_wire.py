@@ -27,14 +27,14 @@ def spelt(name):
 
 @given(possible, kinds)
 def test_dnspython_reads_our_questions(name, kind):
-    message = dns.message.from_wire(write_question(b"\x12\x34", name, kind))
+    message = dns.message.from_wire(write_question(0x1234, name, kind))
     (question,) = message.question
     assert (message.id, spelt(question.name), question.rdtype) == (0x1234, name, dns.rdatatype.from_text(kind))
 
 
 @given(possible, st.lists(st.tuples(names, names), min_size=1, max_size=20))
 def test_we_read_the_names_that_dnspython_writes(name, pairs):
-    question = write_question(b"\x12\x34", name, "PTR")
+    question = write_question(0x1234, name, "PTR")
     response = dns.message.make_response(dns.message.from_wire(question))
     for owner, target in pairs:
         response.answer.append(dns.rrset.from_rdata(owner, 60, ptr(target)))
@@ -50,7 +50,7 @@ def ptr(target):
 
 @given(texts)
 def test_we_read_the_texts_that_dnspython_writes(strings):
-    question = write_question(b"\x12\x34", "d.example", "TXT")
+    question = write_question(0x1234, "d.example", "TXT")
     response = dns.message.make_response(dns.message.from_wire(question))
     rdata = dns.rdtypes.ANY.TXT.TXT(dns.rdataclass.IN, dns.rdatatype.TXT, strings)
     response.answer.append(dns.rrset.from_rdata("d.example.", 60, rdata))
@@ -60,14 +60,14 @@ def test_we_read_the_texts_that_dnspython_writes(strings):
 
 @given(st.binary(max_size=600))
 def test_any_octets_are_read_or_refused(octets):
-    question = write_question(b"\x12\x34", "d.example", "A")
+    question = write_question(0x1234, "d.example", "A")
     with contextlib.suppress(FormatError):
         read_answer(octets, question)
 
 
 @given(st.binary(max_size=600), st.integers(0, 9), st.integers(0, 9))
 def test_any_records_are_read_or_refused(octets, answers, authorities):
-    question = write_question(b"\x12\x34", "d.example", "A")
+    question = write_question(0x1234, "d.example", "A")
     header = b"\x12\x34\x80\0\0\1" + bytes((0, answers, 0, authorities, 0, 0))
     with contextlib.suppress(FormatError):
         read_answer(header + question[12:-11] + octets, question)
@@ -75,7 +75,7 @@ def test_any_records_are_read_or_refused(octets, answers, authorities):
 
 @given(st.data())
 def test_a_damaged_answer_is_read_or_refused(data):
-    question = write_question(b"\x12\x34", "d.example", "MX")
+    question = write_question(0x1234, "d.example", "MX")
     response = dns.message.make_response(dns.message.from_wire(question))
     for line in ("CNAME e.example.", "MX 10 mx.d.example.", "SOA ns.example. root.example. 1 2 3 4 5", "TXT a b"):
         kind, rest = line.split(" ", 1)
@@ -89,14 +89,14 @@ def test_a_damaged_answer_is_read_or_refused(data):
 
 @pytest.mark.parametrize(("ttl", "read"), [(0, 0), (2**31 - 1, 2**31 - 1), (2**31, 0), (2**32 - 1, 0)])
 def test_a_ttl_with_the_highest_bit_is_zero(ttl, read):
-    question = write_question(b"\x12\x34", "d.example", "A")
+    question = write_question(0x1234, "d.example", "A")
     record = b"\xc0\x0c\0\1\0\1" + ttl.to_bytes(4, "big") + b"\0\4\xc0\0\2\1"
     response = read_answer(b"\x12\x34\x80\0\0\1\0\1\0\0\0\0" + question[12:-11] + record, question)
     assert [record.ttl for record in response.answer] == [read]
 
 
 def test_soa():
-    question = write_question(b"\x12\x34", "d.example", "A")
+    question = write_question(0x1234, "d.example", "A")
     response = dns.message.make_response(dns.message.from_wire(question))
     response.authority.append(dns.rrset.from_text("example.", 60, "IN", "SOA", "ns.example. root.example. 1 2 3 4 5"))
     (record,) = read_answer(response.to_wire(), question).authority
@@ -104,7 +104,7 @@ def test_soa():
 
 
 def answer_with(kind, data):
-    question = write_question(b"\x12\x34", "d.example", kind)
+    question = write_question(0x1234, "d.example", kind)
     record = b"\xc0\x0c" + bytes((0, CODES[kind], 0, 1, 0, 0, 0, 60)) + len(data).to_bytes(2, "big") + data
     return b"\x12\x34\x80\0\0\1\0\1\0\0\0\0" + question[12:-11] + record, question
 
