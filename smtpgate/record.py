@@ -22,7 +22,8 @@ def new_reference() -> str:
 class RuleEntry:
     """One rule that was reached.
 
-    verdict: the action's word, "error", or "unfinished". error: what failed, for us and never for the wire.
+    verdict: the action's word, "error", or "unfinished". error: what failed, for us and never for the wire. policy:
+    whose rule it is, "" for everybody's.
     """
 
     phase: str
@@ -34,6 +35,7 @@ class RuleEntry:
     evidence: Any = None
     ms: float = 0.0
     error: str | None = None
+    policy: str = ""
 
 
 @dataclass(slots=True)

@@ -183,7 +183,13 @@ async def serving(
         mynetworks=settings.server.mynetworks,
         relay_domains=settings.server.relay_domains,
     )
-    engine = Engine(settings.phases, context, delay_reject=settings.server.delay_reject, limits=engine_limits)
+    engine = Engine(
+        settings.phases,
+        context,
+        delay_reject=settings.server.delay_reject,
+        policies=settings.policies,
+        limits=engine_limits,
+    )
     records: list[Record] = []
     downstream = downstream or FakeDownstream()
     services = Services(

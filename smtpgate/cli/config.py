@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "show":
         print(dump(settings.effective), end="")
         return 0
-    rules = [rule for rules in settings.phases.values() for rule in rules]
+    rules = settings.rules
     shadow = sum(rule.shadow for rule in rules)
     print(f"{args.config} is right: {len(rules)} rules in {len(settings.phases)} phases, {shadow} in shadow mode")
     return 0

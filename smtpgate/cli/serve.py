@@ -9,7 +9,6 @@ import uvloop
 
 from smtpgate.cli.settings import load_settings, read_settings
 from smtpgate.config.settings import Settings
-from smtpgate.phases.phase import Phase
 from smtpgate.server.line_output import LineOutput
 from smtpgate.server.privileges import PrivilegeError, drop_privileges
 from smtpgate.server.sockets import ListenError, ListeningSockets
@@ -70,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _summary(settings: Settings) -> str:
-    rules = [rule for phase in Phase for rule in settings.phases.get(phase, ())]
+    rules = settings.rules
     shadow = sum(rule.shadow for rule in rules)
     listeners = ", ".join(str(listener.address) for listener in settings.listeners)
     domains = ", ".join(sorted(settings.server.relay_domains)) or "(none: every recipient is refused)"

@@ -155,7 +155,8 @@ def _answers(story: Story, command: str, told: list[int]) -> Iterator[str]:
 def _rule(rule: Story) -> Iterator[str]:
     shadow = rule["mode"] == "shadow"
     verdict = f"({rule['verdict']})" if shadow else rule["verdict"]
-    yield f"{verdict:17} {rule['rule']}   {'' if rule['verdict'] == 'unfinished' else _ms(rule['ms'])}"
+    named = f"{rule['rule']}  (policy {rule['policy']})" if rule.get("policy") else rule["rule"]
+    yield f"{verdict:17} {named}   {'' if rule['verdict'] == 'unfinished' else _ms(rule['ms'])}"
     if shadow:
         yield f"    shadow: {_would_have(rule)}"
     elif rule["reply"]:

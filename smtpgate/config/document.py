@@ -3,7 +3,7 @@
 import dataclasses
 import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from smtpgate.config.errors import ConfigError, ConfigErrors, nearest, quote
@@ -37,6 +37,14 @@ class Document:
             return table
         self.error((name,), "not a section", f"[{name}], once")
         return {}
+
+    def tables(self, name: str, each: str) -> Sequence[Mapping[str, Any]]:
+        """The sections of a list of them, one for each of something; none, and an error noted, if it is none."""
+        tables = self.data.get(name, [])
+        if isinstance(tables, list) and all(isinstance(table, dict) for table in tables):
+            return tables
+        self.error((name,), "not a list of sections", f"[[{name}]], once for each {each}")
+        return ()
 
     def line(self, path: Path) -> int | None:
         """The line of a path, or of the nearest thing that holds it."""

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from smtpgate.config.document import Document, Field, written
 from smtpgate.config.errors import ConfigError, ConfigErrors, nearest, quote
 from smtpgate.config.lines import Path
+from smtpgate.config.policies import read_policies
 from smtpgate.config.relay import RelaySettings, RouteSettings, check_relay, check_routes
 from smtpgate.config.rules import Placed, RuleReader
 from smtpgate.config.settings import (
@@ -69,7 +70,9 @@ def load(text: str, registry: Mapping[str, CheckSpec], file: str = "config.toml"
     dns = _section(document, "dns", DnsSettings)
     listeners = _listeners(document)
     delay_reject = server.delay_reject if server else ServerSettings().delay_reject
-    phases = RuleReader(document, registry, delay_reject=delay_reject).read(document.table("phases"))
+    rules = RuleReader(document, registry, delay_reject=delay_reject)
+    phases = rules.read(document.table("phases"))
+    policies = read_policies(document, rules, delay_reject=delay_reject)
     if server:
         _check_server(document, server)
     _check_tls(document)
@@ -91,13 +94,14 @@ def load(text: str, registry: Mapping[str, CheckSpec], file: str = "config.toml"
         record=record,
         dns=dns,
         phases={phase: tuple(placed.rule for placed in rules) for phase, rules in phases.items()},
+        policies=tuple(policy.policy(phases) for policy in policies),
         warnings=tuple(map(str, _warnings(document, server))),
-        effective=_effective(document, server, phases),
+        effective=_effective(document, server, phases) | {"policy": [policy.effective for policy in policies]},
     )
 
 
 def _check_section_names(document: Document) -> None:
-    names = [*SECTIONS, "phases"]
+    names = [*SECTIONS, "phases", "policy"]
     for name, value in document.data.items():
         if name in names:
             continue
@@ -118,21 +122,10 @@ def _options(document: Document, path: Path, settings: type[T], table: Mapping[s
     return settings(**values) if values is not None else None
 
 
-def _tables(document: Document, name: str, each: str) -> list[Mapping[str, Any]] | None:
-    """The sections of a list of them; None, and an error noted, if it is no such list."""
-    tables = document.data.get(name, [])
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        document.error((name,), "not a list of sections", f"[[{name}]], once for each {each}")
-        return None
-    return tables
-
-
 def _listeners(document: Document) -> list[ListenerSettings]:
     """All listeners that are right."""
-    tables = _tables(document, "listener", "address")
-    if tables is None:
-        return []
-    if not tables:
+    tables = document.tables("listener", "address")
+    if not tables and not document.data.get("listener"):
         document.error((), "there is no listener", '[[listener]] with an address such as "127.0.0.1:2525"')
     listeners: list[ListenerSettings] = []
     for index, table in enumerate(tables):
@@ -158,7 +151,7 @@ def _check_client_certificates(document: Document, index: int, listener: Listene
 def _routes(document: Document, listeners: Iterable[ListenerSettings]) -> tuple[RouteSettings, ...]:
     """All routes that can be read."""
     routes: list[tuple[int, RouteSettings]] = []
-    for place, table in enumerate(_tables(document, "route", "downstream") or []):
+    for place, table in enumerate(document.tables("route", "downstream")):
         route = _options(document, ("route", place), RouteSettings, table)
         if route:
             check_relay(document, ("route", place), route, [listener.address for listener in listeners])

@@ -12,7 +12,7 @@ from smtpgate.config.lines import Path
 from smtpgate.config.postfix import ALIASES, GONE, RESTRICTIONS
 from smtpgate.config.toml import inline
 from smtpgate.phases.phase import FIRST_PHASE, KNOWN_IN, Input, Phase
-from smtpgate.phases.rule import CheckSpec, OnError, Rule, option
+from smtpgate.phases.rule import Check, CheckSpec, OnError, Rule, option
 from smtpgate.phases.scored import scored, scored_spec
 from smtpgate.values import choice, points
 
@@ -58,6 +58,8 @@ class RuleReader:
         self._document = document
         self._registry = registry
         self._delay_reject = delay_reject
+        self._policy = ""
+        self._checks: dict[Any, Check] = {}
 
     def read(self, table: Mapping[str, Any]) -> dict[Phase, list[Placed]]:
         """The rules of every phase; errors are noted in the document."""
@@ -66,12 +68,18 @@ class RuleReader:
             if key not in keys:
                 expected = "one of " + ", ".join(keys)
                 self._document.error(("phases", key), "unknown phase", expected, nearest(key, [*keys]))
-        lists = {phase: self._list(phase, table.get(phase.key, [])) for phase in Phase}
+        return self.read_lists(("phases",), {phase.key: [] for phase in Phase} | dict(table))
+
+    def read_lists(self, path: Path, table: Mapping[str, Any], *, policy: str = "") -> dict[Phase, list[Placed]]:
+        """The lists that stand in a table. policy: whose they are."""
+        self._policy = policy
+        lists = {
+            phase: self._list(phase, (*path, phase.key), table[phase.key]) for phase in Phase if phase.key in table
+        }
         return {phase: [placed for placed in rules if placed] for phase, rules in lists.items()}
 
-    def _list(self, phase: Phase, rules: Any) -> list[Placed | None]:
+    def _list(self, phase: Phase, path: Path, rules: Any) -> list[Placed | None]:
         """A phase's rules, None for one that could not be read."""
-        path = ("phases", phase.key)
         if not isinstance(rules, list):
             self._document.error(path, f"{quote(rules)} is not a list", "a list of rules")
             return []
@@ -144,20 +152,31 @@ class RuleReader:
         if values is None or not known:
             return None
         options = {field.name: values[field.name] for field in of_check}
+        if values["score"] and spec.score is not None:
+            self._document.error((*path, "score"), f"{spec.name} cannot give other points", hint="leave it out")
+            return None
         bound = spec.options(**options) if spec.options else None
-        check = functools.partial(spec.check, options=bound) if spec.options else spec.check
+        check = self._check(spec, bound, values["score"])
         if values["score"]:
-            if spec.score is not None:
-                self._document.error((*path, "score"), f"{spec.name} cannot give other points", hint="leave it out")
-                return None
-            check, spec = scored(check, spec.name, values["score"]), scored_spec(spec)
+            spec = scored_spec(spec)
         on_error: OnError = values["on_error"] if "on_error" in given else spec.on_error
         shadow = values["mode"] == "shadow"
         if spec.follows_list:
             spec = dataclasses.replace(spec, input=self._asked_about(phase))
-        rule = Rule(spec, check, _text(spec, given, options), phase, shadow, on_error, bound)
+        rule = Rule(spec, check, _text(spec, given, options), phase, shadow, on_error, bound, self._policy)
         effective = {"rule": spec.name, **written(of_check, given), **written(of_rule, given), "on_error": on_error}
         return Placed(rule, path, self._document.line(path), effective)
+
+    def _check(self, spec: CheckSpec, options: Any, score: int) -> Check:
+        """The check with its options bound; the same one for the same options, so that rules share its answers."""
+        same = self._checks.get((spec.name, options, score))
+        if same is not None:
+            return same
+        check = functools.partial(spec.check, options=options) if spec.options else spec.check
+        if score:
+            check = scored(check, spec.name, score)
+        self._checks[spec.name, options, score] = check
+        return check
 
     def _is_known(self, phase: Phase, path: Path, spec: CheckSpec) -> bool:
         """Whether the check's input is known when the list is answered."""

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from smtpgate.config.relay import RelaySettings, RouteSettings
 from smtpgate.phases.phase import Phase
+from smtpgate.phases.policy import Policy
 from smtpgate.phases.rule import Rule, option
 from smtpgate.values import (
     Endpoint,
@@ -175,7 +176,8 @@ SECTIONS: Mapping[str, type[Any]] = {
 class Settings:
     """The whole configuration.
 
-    phases: the rules of every phase, in order. warnings: what is legal but probably not meant, one sentence each.
+    phases: the rules of every phase, in order. policies: for recipients who have rules of their own.
+    warnings: what is legal but probably not meant, one sentence each.
     effective: the configuration as written, with every default added.
     """
 
@@ -189,8 +191,15 @@ class Settings:
     record: RecordSettings
     dns: DnsSettings
     phases: Mapping[Phase, tuple[Rule, ...]]
+    policies: tuple[Policy, ...] = ()
     warnings: tuple[str, ...] = ()
     effective: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """All rules, those of policies too, each once."""
+        lists = [self.phases, *(policy.lists for policy in self.policies)]
+        return tuple(dict.fromkeys(rule for phases in lists for phase in Phase for rule in phases.get(phase, ())))
 
     @property
     def has_tls(self) -> bool:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from smtpgate.phases.context import Context
 from smtpgate.phases.facts import Session, Transaction
 from smtpgate.phases.phase import KNOWN_IN, Input, Phase
+from smtpgate.phases.policy import Policies, Policy
 from smtpgate.phases.reply import Reply
 from smtpgate.phases.rule import OnError, Rule
 from smtpgate.phases.score import keep_score, score_before
@@ -64,7 +65,7 @@ class Engine:
     """Evaluates the configured rules of all phases.
 
     lists: the rules of each phase, in order. ctx: handed to every check. delay_reject: CLIENT, HELO and MAIL lists
-    are answered at RCPT (Postfix: smtpd_delay_reject).
+    are answered at RCPT (Postfix: smtpd_delay_reject). policies: for recipients who have rules of their own.
     """
 
     def __init__(
@@ -73,19 +74,25 @@ class Engine:
         ctx: Context,
         *,
         delay_reject: bool = True,
+        policies: Sequence[Policy] = (),
         limits: Limits | None = None,
     ) -> None:
-        self._lists = {phase: tuple(lists.get(phase, ())) for phase in Phase}
+        self._policies = Policies({phase: tuple(lists.get(phase, ())) for phase in Phase}, policies)
         self._ctx = ctx
         self._delay_reject = delay_reject
         self._limits = limits or Limits()
         # A list without look-ups has nothing to start early.
-        self._early = [
-            (Phase.RCPT if phase in _DELAYED and delay_reject else phase, rules)
-            for phase, rules in self._lists.items()
-            if any(_starts_early(rule) for rule in rules)
-        ]
-        self._has_score = any(rule.spec.score for rules in self._lists.values() for rule in rules)
+        self._early = {
+            policy.name: [
+                (Phase.RCPT if phase in _DELAYED and delay_reject else phase, rules)
+                for phase, rules in policy.lists.items()
+                if any(_starts_early(rule) for rule in rules)
+            ]
+            for policy in self._policies
+        }
+        self._has_score = any(
+            rule.spec.score for policy in self._policies for rules in policy.lists.values() for rule in rules
+        )
         self._settling: set[asyncio.Task[None]] = set()
         self._graced: set[_Task] = set()
 
@@ -93,10 +100,10 @@ class Engine:
         """Start every look-up whose input is known in this phase, in whichever list it stands.
 
         Lists that were answered are done with. A list is walked as far as its cheap rules let it: behind one that
-        ends it nothing will be asked.
+        ends it nothing will be asked. What only a policy asks starts when the recipient is known.
         """
         known = KNOWN_IN[phase]
-        for answered_in, rules in self._early:
+        for answered_in, rules in self._early[self._policies.of(phase, tx).name]:
             if answered_in < phase:
                 continue
             for rule in rules:
@@ -114,10 +121,11 @@ class Engine:
         tx.phase, tx.ref = phase, record.ref
         parts = (*_DELAYED, phase) if phase is Phase.RCPT and self._delay_reject else (phase,)
         carried = self._carried_into(phase, tx)
+        lists = self._policies.of(phase, tx).lists
         if self._has_score:
             tx.score = score_before(phase, tx)
         for part in parts:
-            final, first_deferral = await self._evaluate(self._lists[part], tx, record)
+            final, first_deferral = await self._evaluate(lists[part], tx, record)
             if final is not None:
                 self._cancel_unneeded(tx, record)
                 return final
@@ -128,6 +136,8 @@ class Engine:
             # As in Postfix, a deferral found here is not answered before RCPT.
             self._carry_out_of(phase, tx, carried)
             return GO_ON
+        if carried is None and phase is Phase.RCPT and (apart := self._policies.apart(tx)):
+            return Decision(apart, "smtpgate")
         return carried or GO_ON
 
     async def _evaluate(
@@ -146,7 +156,7 @@ class Engine:
             self._list(rule, tx, record, outcome)
             verdict = outcome.verdict
             if verdict.results or verdict.received_spf:
-                tx.tagged[rule] = verdict
+                tx.tagged[rule.key] = verdict
             if verdict.points:
                 tx.give(rule, verdict.points)
             decision = Decision(verdict.reply, rule.text)
@@ -203,19 +213,19 @@ class Engine:
         if not rule.spec.memo:
             return await self._ask(rule, tx)
         memo = tx.memo_for(rule.spec.input)
-        kept = memo.get(rule)
+        kept = memo.get(rule.key)
         if kept is None:
             kept = await self._ask(rule, tx)
         elif isinstance(kept, asyncio.Task):
             kept = await kept
-        memo[rule] = kept
+        memo[rule.key] = kept
         outcome: Outcome = kept
         return outcome
 
     def _start(self, rule: Rule, tx: Transaction) -> _Task | Outcome | None:
         """Start asking a rule in the background, unless it was; None if too much is in flight."""
         memo = tx.memo_for(rule.spec.input)
-        kept: _Task | Outcome | None = memo.get(rule)
+        kept: _Task | Outcome | None = memo.get(rule.key)
         tasks = tx.session.tasks
         if kept is None and len(tasks) < self._limits.tasks_per_session:
             kept = asyncio.create_task(
@@ -224,7 +234,7 @@ class Engine:
             tasks.add(kept)
             kept.add_done_callback(tasks.discard)
             if rule.spec.memo:
-                memo[rule] = kept
+                memo[rule.key] = kept
         return kept
 
     async def _ask_for_score(self, rule: Rule, tx: Transaction) -> Outcome:
@@ -258,7 +268,8 @@ class Engine:
         key = (rule, recipient, None if rule.spec.memo or outcome is None else outcome.verdict.action)
         if key in record.listed:
             return None
-        entry = RuleEntry(rule.phase.key, rule.text, "shadow" if rule.shadow else "enforce", recipient)
+        mode = "shadow" if rule.shadow else "enforce"
+        entry = RuleEntry(rule.phase.key, rule.text, mode, recipient, policy=rule.policy)
         if outcome is not None:
             _fill(entry, outcome)
         if record.add(record.rules, entry):

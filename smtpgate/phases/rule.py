@@ -54,7 +54,8 @@ class CheckSpec:
 class Rule:
     """A check with its options bound, at one place of one phase's list.
 
-    text: as the administrator wrote it. options: those that the check is bound to, None if it takes none.
+    text: as the administrator wrote it. options: those that the check is bound to, None if it takes none. policy: whose
+    list it is, "" for everybody's. key: rules that have the same one have the same answer, and share it.
     """
 
     spec: CheckSpec
@@ -64,6 +65,13 @@ class Rule:
     shadow: bool = False
     on_error: OnError = "defer"
     options: Any = None
+    policy: str = ""
+    key: Any = dataclasses.field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # What has effects may also depend on the command that is answered.
+        asked_in = self.phase if self.spec.effects else None
+        object.__setattr__(self, "key", (self.check, self.on_error, self.spec.input, asked_in))
 
 
 def option(parse: Parser, default: Any = dataclasses.MISSING, help: str = "", *, argument: bool = False) -> Any:

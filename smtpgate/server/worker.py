@@ -110,7 +110,9 @@ class Worker:
         spool = Spool(settings.server.spool)
         services = Services(
             hostname=settings.server.hostname,
-            engine=Engine(settings.phases, context, delay_reject=settings.server.delay_reject),
+            engine=Engine(
+                settings.phases, context, delay_reject=settings.server.delay_reject, policies=settings.policies
+            ),
             downstream=downstream,
             delivered=store,
             record=tally.put,

@@ -180,7 +180,7 @@ async def test_shadow_changes_nothing(delay_reject: bool, phase: Phase, action: 
 async def test_an_enforced_rule_tags_the_message() -> None:
     client = Client(it := rule(Phase.MAIL, Question(Verdict(Action.DUNNO, None, {}, LOUD.results))))
     await client.up_to_rcpt()
-    assert client.tx.tagged[it].results == LOUD.results
+    assert client.tx.tagged[it.key].results == LOUD.results
 
 
 @pytest.mark.parametrize("kind", [{"lookup": True}, {"effects": True}])

@@ -167,8 +167,8 @@ def _pattern(text: str) -> str:
 
 
 def _phases(head: str) -> str:
-    """The [phases] section alone: the others are the transcript's own."""
-    return re.split(r"^\[(?!phases)", head[head.index("[phases]") :], maxsplit=1, flags=re.MULTILINE)[0]
+    """The [phases] section, and each [[policy]] behind it: the others are the transcript's own."""
+    return re.split(r"^\[(?!phases|\[policy)", head[head.index("[phases]") :], maxsplit=1, flags=re.MULTILINE)[0]
 
 
 def _downstream(setup: dict[str, Any]) -> FakeDownstream:
