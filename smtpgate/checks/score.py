@@ -87,8 +87,11 @@ async def score(tx: Transaction, ctx: Context, options: ScoreOptions) -> Verdict
     Postfix: postscreen_dnsbl_sites. A zone is asked once; a list that does not answer gives none.
     """
     client = tx.session.client_address
-    zones = {one.listing.zone: DnsList(one.listing.zone) for one in options.lists}
-    answers = await asyncio.gather(*(ctx.lists.ask(zone, client, client) for zone in zones.values()))
+    zones: dict[str, DnsList] = {}
+    for one in options.lists:
+        zone = one.listing.zone
+        zones[zone] = DnsList(zone) if zone in zones else one.listing
+    answers = await asyncio.gather(*(ctx.lists.ask(listing, client, client) for listing in zones.values()))
     by_zone = dict(zip(zones, answers, strict=True))
     found = [one for one in options.lists if _is_on(one, by_zone[one.listing.zone])]
     given = tuple(Points(one.listing.public_name, one.weight) for one in found)

@@ -16,10 +16,9 @@ _STATES = ("suspended", "failing", "untested", "good")
 
 def configured_lists(settings: Settings) -> Iterator[tuple[Rule, DnsList]]:
     """Every list that a rule's options name, and the rule."""
-    for rules in settings.phases.values():
-        for rule in rules:
-            for listing in _lists_in(rule.options):
-                yield rule, listing
+    for rule in settings.rules:
+        for listing in _lists_in(rule.options):
+            yield rule, listing
 
 
 def _lists_in(value: Any) -> Iterator[DnsList]:
