@@ -8,6 +8,7 @@ from smtpgate import __version__
 from smtpgate.cli import config as config
 from smtpgate.cli import db as db
 from smtpgate.cli import reload as reload
+from smtpgate.cli import rules as rules
 from smtpgate.cli import serve as serve
 from smtpgate.cli import status as status
 from smtpgate.cli import why as why
@@ -21,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"smtpgate {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (serve, reload, status, why, config, db):
+    for command in (serve, reload, status, why, config, rules, db):
         command.add_parser(commands)
     return top
 

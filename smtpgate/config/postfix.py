@@ -40,6 +40,8 @@ ALIASES: Mapping[str, str] = {
     "reject_unknown_client": "reject_unknown_client_hostname",
     "reject_unknown_hostname": "reject_unknown_helo_hostname",
 }
+# What cannot be here, and why.
+NOT_HERE: Mapping[str, str] = {"check_etrn_access": "ETRN asks a server for what it keeps, and smtpgate keeps nothing"}
 # What it refuses itself since version 3.9, and what to write instead.
 GONE: Mapping[str, str] = {
     "check_relay_domains": '"reject_unauth_destination"',

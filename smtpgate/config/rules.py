@@ -9,7 +9,7 @@ from typing import Any
 from smtpgate.config.document import Document, Field, written
 from smtpgate.config.errors import nearest, quote
 from smtpgate.config.lines import Path
-from smtpgate.config.postfix import ALIASES, GONE, RESTRICTIONS
+from smtpgate.config.postfix import ALIASES, GONE, NOT_HERE, RESTRICTIONS
 from smtpgate.config.toml import inline
 from smtpgate.phases.phase import FIRST_PHASE, KNOWN_IN, Input, Phase
 from smtpgate.phases.rule import Check, CheckSpec, OnError, Rule, option
@@ -122,6 +122,8 @@ class RuleReader:
     def _refuse_name(self, path: Path, name: str) -> None:
         if name in GONE:
             self._document.error(path, f"{name} is no longer Postfix's either", GONE[name])
+        elif name in NOT_HERE:
+            self._document.error(path, f"{name} is Postfix's, and cannot be here", hint=NOT_HERE[name])
         elif name in RESTRICTIONS:
             self._document.error(path, f"{name} is Postfix's, and not in this version")
         else:

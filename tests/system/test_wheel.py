@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import smtpgate
+from smtpgate.checks.registry import REGISTRY
 from tests.system.gate import ROOT
 from tests.system.program import PATIENCE
 
@@ -62,6 +63,15 @@ def test_it_is_the_wheel_that_is_run(run: Run, installed: Path) -> None:
 def test_both_commands(command: list[str], run: Run) -> None:
     done = run(*command, "--version")
     assert (done.returncode, done.stdout) == (0, f"smtpgate {smtpgate.__version__}\n")
+
+
+def test_the_pages_of_the_rules_are_inside(run: Run) -> None:
+    listed = run("smtpgate", "rules")
+    assert (listed.returncode, listed.stderr) == (0, "")
+    names = [line.split()[0] for line in listed.stdout.splitlines()]
+    assert sorted(names) == sorted(REGISTRY)
+    page = run("smtpgate", "rules", "reject_unknown_client")
+    assert page.stdout == (ROOT / "docs" / "checks" / "reject_unknown_client_hostname.md").read_text()
 
 
 def test_the_migrations_are_inside(run: Run, tmp_path: Path) -> None:
