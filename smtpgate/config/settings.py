@@ -157,6 +157,12 @@ class DnsSettings:
 
     nameservers: tuple[Endpoint, ...] = option(list_of(nameserver), [], "DNS servers; [] is the system's")
     timeout: float = option(above_zero(duration), "5s", "how long one question may take, repetitions included")
+    phase_timeout: float = option(
+        above_zero(duration),
+        "20s",
+        "how long a client may wait for look-ups before one answer; then they count as failed",
+    )
+    session_timeout: float = option(above_zero(duration), "60s", "the same for all answers of a session together")
 
 
 SECTIONS: Mapping[str, type[Any]] = {

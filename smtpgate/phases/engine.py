@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from smtpgate.dns.time_limit import LookupTime, leave
 from smtpgate.phases.context import Context
 from smtpgate.phases.facts import Session, Transaction
 from smtpgate.phases.phase import KNOWN_IN, Input, Phase
@@ -38,11 +39,14 @@ _DELAYED = (Phase.CLIENT, Phase.HELO, Phase.MAIL)
 class Limits:
     """Bounds of the engine. Times in seconds.
 
+    phase_timeout: how long a client may wait for look-ups before one answer; session_timeout: before all answers.
     rule_timeout: for one rule; above the longest deadline that a check keeps itself (SPF: 20).
     shadow_grace: how long a record waits for shadow rules after the last reply.
     tasks_per_session: look-ups in flight for one session. settling: records that may wait at one time.
     """
 
+    phase_timeout: float = 20.0
+    session_timeout: float = 60.0
     rule_timeout: float = 25.0
     shadow_grace: float = 2.0
     tasks_per_session: int = 32
@@ -118,6 +122,13 @@ class Engine:
         """Evaluate a phase's list; at RCPT the delayed ones before it."""
         if phase in _DELAYED and self._delay_reject:
             return GO_ON
+        try:
+            return await self._decide(phase, tx, record)
+        finally:
+            if tx.session.lookup_time is not None:
+                tx.session.lookup_time.stop()
+
+    async def _decide(self, phase: Phase, tx: Transaction, record: Record) -> Decision:
         tx.phase, tx.ref = phase, record.ref
         parts = (*_DELAYED, phase) if phase is Phase.RCPT and self._delay_reject else (phase,)
         carried = self._carried_into(phase, tx)
@@ -211,9 +222,13 @@ class Engine:
     async def _outcome(self, rule: Rule, tx: Transaction) -> Outcome:
         """Ask a rule, or take the answer that still holds."""
         if not rule.spec.memo:
+            if rule.spec.lookup:
+                self._time(tx.session).start()
             return await self._ask(rule, tx)
         memo = tx.memo_for(rule.spec.input)
         kept = memo.get(rule.key)
+        if rule.spec.lookup and not isinstance(kept, Outcome):
+            self._time(tx.session).start()
         if kept is None:
             kept = await self._ask(rule, tx)
         elif isinstance(kept, asyncio.Task):
@@ -221,6 +236,12 @@ class Engine:
         memo[rule.key] = kept
         outcome: Outcome = kept
         return outcome
+
+    def _time(self, session: Session) -> LookupTime:
+        """What the look-ups of a session have; only those that look something up have it."""
+        if session.lookup_time is None:
+            session.lookup_time = LookupTime(self._limits.phase_timeout, self._limits.session_timeout)
+        return session.lookup_time
 
     def _start(self, rule: Rule, tx: Transaction) -> _Task | Outcome | None:
         """Start asking a rule in the background, unless it was; None if too much is in flight."""
@@ -245,6 +266,7 @@ class Engine:
         """Run the check, bounded in time; whatever goes wrong inside it becomes the rule's on_error."""
         started = time.perf_counter()
         error = None
+        within = self._time(tx.session).enter() if rule.spec.lookup else None
         try:
             if _is_cheap(rule) or rule.spec.own_deadline:
                 verdict = await rule.check(tx, self._ctx)
@@ -258,6 +280,9 @@ class Engine:
         except Exception as trouble:
             log.exception("rule %s failed", rule.text)
             error = f"{type(trouble).__name__}: {trouble}"
+        finally:
+            if within is not None:
+                leave(within)
         if error is not None:
             verdict = _ON_ERROR[rule.on_error]
         return Outcome(verdict, (time.perf_counter() - started) * 1000, error)

@@ -17,6 +17,7 @@ from smtpgate.phases.score import Points, Score
 from smtpgate.values import IPAddress
 
 if TYPE_CHECKING:
+    from smtpgate.dns.time_limit import LookupTime
     from smtpgate.phases.phase import Input, Phase
     from smtpgate.phases.verdict import Decision, Verdict
 
@@ -134,6 +135,7 @@ class Session:
     memo: Memo = field(default_factory=dict)
     helo_memo: Memo = field(default_factory=dict)
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    lookup_time: LookupTime | None = None
 
     @property
     def speaker(self) -> IPAddress:

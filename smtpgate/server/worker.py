@@ -14,9 +14,10 @@ from typing import Any
 from smtpgate.config.settings import Settings
 from smtpgate.dns.cache import CachingResolver
 from smtpgate.dns.stub import StubResolver
+from smtpgate.dns.time_limit import TimedResolver
 from smtpgate.dnsbl.lists import DnsLists
 from smtpgate.phases.context import Context
-from smtpgate.phases.engine import Engine
+from smtpgate.phases.engine import Engine, Limits
 from smtpgate.server.descriptors import raise_descriptor_limit, sessions_within
 from smtpgate.server.downstream import configured_downstream
 from smtpgate.server.facts import Facts, Tally
@@ -94,7 +95,8 @@ class Worker:
         tally = Tally(recorder.put)
         downstream = configured_downstream(settings)
         stub = StubResolver(settings.dns.nameservers or None, settings.dns.timeout)
-        resolver = CachingResolver(stub)
+        cache = CachingResolver(stub)
+        resolver = TimedResolver(cache)
         lists = DnsLists(resolver, CachingResolver(stub, size=0), mynetworks=settings.server.mynetworks)
         context = Context(
             dns=resolver,
@@ -111,7 +113,11 @@ class Worker:
         services = Services(
             hostname=settings.server.hostname,
             engine=Engine(
-                settings.phases, context, delay_reject=settings.server.delay_reject, policies=settings.policies
+                settings.phases,
+                context,
+                delay_reject=settings.server.delay_reject,
+                limits=Limits(settings.dns.phase_timeout, settings.dns.session_timeout),
+                policies=settings.policies,
             ),
             downstream=downstream,
             delivered=store,
@@ -140,7 +146,7 @@ class Worker:
         try:
             await self._listen(services)
             self._on_signals()
-            self._facts = Facts(services, tally, recorder, lambda: resolver.facts() | stub.facts(), lists)
+            self._facts = Facts(services, tally, recorder, lambda: cache.facts() | stub.facts(), lists)
             ready()
             await self._leave.wait()
             await self._finish(services, leaving)
