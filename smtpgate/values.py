@@ -315,3 +315,8 @@ def store_url(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"sqlite:///[^:?#\x00-\x1f][^?#\x00-\x1f]*", value):
         raise ValueError('a path to a file, such as "sqlite:///var/smtpgate.db"')
     return value
+
+
+def is_address(text: str) -> bool:
+    """Whether it is an IP address, without brackets."""
+    return _ip(text) is not None

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from smtpgate.checks import (
     access,
+    access_tables,
     client,
     dkim,
     dnsbl,
@@ -25,6 +26,14 @@ from smtpgate.checks import (
 from smtpgate.phases.phase import Input
 from smtpgate.phases.rule import CheckSpec
 
+# What check_*_{a,mx,ns}_access look up servers of.
+_SUBJECTS = {
+    "client": Input.CLIENT,
+    "reverse_client_hostname": Input.CLIENT,
+    "helo": Input.HELO,
+    "sender": Input.SENDER,
+    "recipient": Input.RECIPIENT,
+}
 _ROWS = (
     CheckSpec("permit", access.permit, Input.CLIENT, terminal=True),
     CheckSpec("reject", access.reject, Input.CLIENT, terminal=True, guard=True),
@@ -108,6 +117,30 @@ _ROWS = (
     CheckSpec("check_spf", spf.check_spf, Input.SENDER, spf.SpfOptions, lookup=True),
     CheckSpec("score", score.score, Input.CLIENT, score.ScoreOptions, lookup=True, on_error="skip", score="gives"),
     CheckSpec("check_score", score.check_score, Input.CLIENT, score.CheckScoreOptions, memo=False, score="asks"),
+    CheckSpec(
+        "check_client_access", access_tables.check_client_access, Input.CLIENT, access_tables.AccessOptions, lookup=True
+    ),
+    CheckSpec(
+        "check_reverse_client_hostname_access",
+        access_tables.check_reverse_client_hostname_access,
+        Input.CLIENT,
+        access_tables.ForeignNamesOptions,
+        lookup=True,
+    ),
+    CheckSpec("check_helo_access", access_tables.check_helo_access, Input.HELO, access_tables.AccessOptions),
+    CheckSpec("check_sender_access", access_tables.check_sender_access, Input.SENDER, access_tables.AccessOptions),
+    CheckSpec(
+        "check_recipient_access", access_tables.check_recipient_access, Input.RECIPIENT, access_tables.AccessOptions
+    ),
+    CheckSpec(
+        "check_ccert_access", access_tables.check_ccert_access, Input.CLIENT, access_tables.AccessOptions, memo=False
+    ),
+    CheckSpec("check_sasl_access", access_tables.check_sasl_access, Input.SENDER, access_tables.AccessOptions),
     CheckSpec("check_dkim", dkim.check_dkim, Input.MESSAGE, dkim.DkimOptions, lookup=True),
+    *(
+        CheckSpec(f"check_{subject}_{kind}_access", check, known, access_tables.ForeignNamesOptions, lookup=True)
+        for subject, known in _SUBJECTS.items()
+        for kind, check in access_tables.server_access(subject).items()
+    ),
 )
 REGISTRY: Mapping[str, CheckSpec] = MappingProxyType({row.name: row for row in _ROWS})

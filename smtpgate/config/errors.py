@@ -27,15 +27,22 @@ class ConfigError:
 
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
+        return ": ".join(part for part in (place, self.where, self.said) if part)
+
+    @property
+    def said(self) -> str:
+        """What is wrong, without the place."""
         expected = f"expected {self.expected}" if self.expected else ""
-        return ": ".join(part for part in (place, self.where, self.problem, expected, self.hint) if part)
+        return ": ".join(part for part in (self.problem, expected, self.hint) if part)
 
 
 class ConfigErrors(Exception):
-    """All that is wrong with a configuration, by line."""
+    """All that is wrong with a configuration and the files that it names, by file and line, each once."""
 
     def __init__(self, errors: Iterable[ConfigError]) -> None:
-        self.errors = sorted(errors, key=lambda error: error.line or 0)
+        once = list(dict.fromkeys(errors))
+        files = list(dict.fromkeys(error.file for error in once))
+        self.errors = sorted(once, key=lambda error: (files.index(error.file), error.line or 0))
         super().__init__("\n".join(map(str, self.errors)))
 
 

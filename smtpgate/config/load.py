@@ -73,6 +73,7 @@ def load(text: str, registry: Mapping[str, CheckSpec], file: str = "config.toml"
     rules = RuleReader(document, registry, delay_reject=delay_reject)
     phases = rules.read(document.table("phases"))
     policies = read_policies(document, rules, delay_reject=delay_reject)
+    rules.tables.check_unused()
     if server:
         _check_server(document, server)
     _check_tls(document)
@@ -95,13 +96,14 @@ def load(text: str, registry: Mapping[str, CheckSpec], file: str = "config.toml"
         dns=dns,
         phases={phase: tuple(placed.rule for placed in rules) for phase, rules in phases.items()},
         policies=tuple(policy.policy(phases) for policy in policies),
-        warnings=tuple(map(str, _warnings(document, server))),
+        tables=rules.tables.tables,
+        warnings=tuple(map(str, (*_warnings(document, server), *rules.tables.warnings))),
         effective=_effective(document, server, phases) | {"policy": [policy.effective for policy in policies]},
     )
 
 
 def _check_section_names(document: Document) -> None:
-    names = [*SECTIONS, "phases", "policy"]
+    names = [*SECTIONS, "tables", "classes", "phases", "policy"]
     for name, value in document.data.items():
         if name in names:
             continue
@@ -215,6 +217,7 @@ def _effective(document: Document, server: ServerSettings, phases: Mapping[Phase
         else:
             effective[name] = written(_fields(settings), document.table(name))
     effective["server"]["hostname"] = server.hostname  # "" would not tell which name is in effect
+    effective |= {name: document.data[name] for name in ("tables", "classes") if name in document.data}
     effective["phases"] = {phase.key: [placed.effective for placed in rules] for phase, rules in phases.items()}
     return effective
 

@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from smtpgate.config.classes import Classes, split_names
 from smtpgate.config.document import Document, Field, written
 from smtpgate.config.errors import nearest, quote
 from smtpgate.config.lines import Path
 from smtpgate.config.postfix import ALIASES, GONE, NOT_HERE, RESTRICTIONS
+from smtpgate.config.tables import TableReader
 from smtpgate.config.toml import inline
+from smtpgate.phases.access_result import ACTIONS
+from smtpgate.phases.access_table import Place, TableReference, TableUse
 from smtpgate.phases.phase import FIRST_PHASE, KNOWN_IN, Input, Phase
 from smtpgate.phases.rule import Check, CheckSpec, OnError, Rule, option
 from smtpgate.phases.scored import scored, scored_spec
@@ -51,15 +55,28 @@ class Placed:
 class RuleReader:
     """Reads the lists of all phases of a document.
 
-    delay_reject: CLIENT, HELO and MAIL lists know what RCPT knows, because they are answered there.
+    delay_reject: CLIENT, HELO and MAIL lists know what RCPT knows, because they are answered there. tables, classes:
+    that rules may name; the document's, unless given. permits: whether rules may end their list with a permission.
     """
 
-    def __init__(self, document: Document, registry: Mapping[str, CheckSpec], *, delay_reject: bool) -> None:
+    def __init__(
+        self,
+        document: Document,
+        registry: Mapping[str, CheckSpec],
+        *,
+        delay_reject: bool,
+        tables: TableReader | None = None,
+        classes: Classes | None = None,
+        permits: bool = True,
+    ) -> None:
         self._document = document
         self._registry = registry
         self._delay_reject = delay_reject
         self._policy = ""
         self._checks: dict[Any, Check] = {}
+        self.tables = tables or TableReader(document)
+        self._classes = classes or Classes(document)
+        self._permits = permits
 
     def read(self, table: Mapping[str, Any]) -> dict[Phase, list[Placed]]:
         """The rules of every phase; errors are noted in the document."""
@@ -83,12 +100,42 @@ class RuleReader:
         if not isinstance(rules, list):
             self._document.error(path, f"{quote(rules)} is not a list", "a list of rules")
             return []
-        placed = [self._rule(phase, (*path, index), rule) for index, rule in enumerate(rules)]
+        items = [found for index, item in enumerate(rules) for found in self._expand((*path, index), item)]
+        placed = [self._rule(phase, place, item) for place, item in items]
         self._check_order([rule for rule in placed if rule])
-        unread = [item for item, rule in zip(rules, placed, strict=True) if rule is None]
+        unread = [item for (_, item), rule in zip(items, placed, strict=True) if rule is None]
         if phase is Phase.RCPT and not any(map(self._means_guard, unread)):
             self._check_guard(path, [rule for rule in placed if rule])
         return placed
+
+    def bind(self, names: str, place: Place) -> tuple[Rule, ...]:
+        """The rules that a table's result names, for the place where it is asked. Raises ValueError."""
+        scratch = Document("", self._document.file)
+        reader = RuleReader(
+            scratch,
+            self._registry,
+            delay_reject=self._delay_reject,
+            tables=self.tables,
+            classes=self._classes,
+            permits=place.permits,
+        )
+        rules = split_names(names, self._most_arguments, [*ACTIONS, *self._registry, *self._classes.names])
+        mode = {"mode": "shadow"} if place.shadow else {}
+        items = [found for rule in rules for found in reader._expand((), {"rule": rule, **mode})]
+        placed = [reader._rule(place.phase, path, item) for path, item in items]
+        if scratch.errors:
+            raise ValueError("; ".join(error.said for error in scratch.errors))
+        return tuple(rule.rule for rule in placed if rule)
+
+    def _expand(self, path: Path, item: Any) -> list[tuple[Path, Any]]:
+        return self._classes.expand(self._document, path, item)
+
+    def _most_arguments(self, name: str) -> int | None:
+        """How many arguments a rule takes; None if it is no rule."""
+        if name in self._classes.names or name == "warn_if_reject":
+            return 0
+        spec = self._registry.get(ALIASES.get(name, name))
+        return None if spec is None else sum(field.metadata["argument"] for field in _fields(spec))
 
     def _rule(self, phase: Phase, path: Path, item: Any) -> Placed | None:
         """One rule: a string as Postfix writes it, or a table with "rule" and options."""
@@ -103,6 +150,9 @@ class RuleReader:
         spec = self._registry.get(name)
         if spec is None:
             self._refuse_name(path, name)
+            return None
+        if not self._permits and name.startswith("permit"):
+            self._document.error(path, f"{name} is not allowed for names that strangers choose")
             return None
         given = self._with_arguments(path, spec, arguments, table)
         return self._bind(phase, path, spec, given) if given is not None else None
@@ -153,16 +203,22 @@ class RuleReader:
         values = self._document.read(path, given, [*of_rule, *of_check], spec.name)
         if values is None or not known:
             return None
+        shadow = values["mode"] == "shadow"
         options = {field.name: values[field.name] for field in of_check}
         if values["score"] and spec.score is not None:
             self._document.error((*path, "score"), f"{spec.name} cannot give other points", hint="leave it out")
             return None
+        for name, value in options.items():
+            if isinstance(value, (TableReference, TableUse)):
+                options[name] = self._table(phase, path, shadow, value)
+                if options[name] is None:
+                    return None
+                spec = _asking(spec, options[name])
         bound = spec.options(**options) if spec.options else None
         check = self._check(spec, bound, values["score"])
         if values["score"]:
             spec = scored_spec(spec)
         on_error: OnError = values["on_error"] if "on_error" in given else spec.on_error
-        shadow = values["mode"] == "shadow"
         if spec.follows_list:
             spec = dataclasses.replace(spec, input=self._asked_about(phase))
         rule = Rule(spec, check, _text(spec, given, options), phase, shadow, on_error, bound, self._policy)
@@ -179,6 +235,16 @@ class RuleReader:
             check = scored(check, spec.name, score)
         self._checks[spec.name, options, score] = check
         return check
+
+    def _table(self, phase: Phase, path: Path, shadow: bool, given: TableReference | TableUse) -> TableUse | None:
+        """The table that a rule asks, opened for its place."""
+        place = Place(
+            phase,
+            shadow=shadow,
+            permits=self._permits and given.permits,
+            in_transaction=self._delay_reject or phase >= Phase.MAIL,
+        )
+        return self.tables.use(self._document, path, given, place, self.bind)
 
     def _is_known(self, phase: Phase, path: Path, spec: CheckSpec) -> bool:
         """Whether the check's input is known when the list is answered."""
@@ -216,7 +282,7 @@ class RuleReader:
             if end is not None:
                 problem = f"{text} is never reached: {end.rule.text} in line {end.line} always ends this list"
                 self._document.error(placed.path, problem)
-            elif text in seen:
+            elif text in seen and placed.path[0] != "classes":
                 self._document.error(placed.path, f"{text} stands in line {seen[text].line} already")
             elif placed.rule.spec.terminal and not placed.rule.shadow:
                 end = placed
@@ -251,6 +317,11 @@ class RuleReader:
         self._document.error(
             path, f"this list would make an open relay{asleep}", hint='it needs "reject_unauth_destination", enforced'
         )
+
+
+def _asking(spec: CheckSpec, use: TableUse) -> CheckSpec:
+    """The row of a check that asks a table: one in the store is waited for."""
+    return dataclasses.replace(spec, lookup=True) if use.table.stored else spec
 
 
 def _fields(spec: CheckSpec) -> tuple[Field, ...]:

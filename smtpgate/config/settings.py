@@ -10,6 +10,7 @@ from dataclasses import MISSING, dataclass, field
 from typing import Any, Literal
 
 from smtpgate.config.relay import RelaySettings, RouteSettings
+from smtpgate.phases.access_table import AccessTable
 from smtpgate.phases.phase import Phase
 from smtpgate.phases.policy import Policy
 from smtpgate.phases.rule import Rule, option
@@ -53,6 +54,10 @@ class ServerSettings:
     spool: str = option(directory, "var/spool", "directory for what is too large to be kept in memory")
     delay_reject: bool = option(
         boolean, True, "answer the client, helo and mail lists at RCPT, so that the record is whole"
+    )
+    recipient_delimiter: str = option(text, "", 'characters that an address\'s extension may begin with, such as "+"')
+    parent_domain_matches_subdomains: bool = option(
+        boolean, True, 'in access tables, "example.org" holds for its subdomains; if not, ".example.org" does'
     )
     bare_newline: str = option(
         choice("reject", "normalize"), "reject", "messages with bare LF or CR: refused, or their lines ended properly"
@@ -182,9 +187,9 @@ SECTIONS: Mapping[str, type[Any]] = {
 class Settings:
     """The whole configuration.
 
-    phases: the rules of every phase, in order. policies: for recipients who have rules of their own.
-    warnings: what is legal but probably not meant, one sentence each.
-    effective: the configuration as written, with every default added.
+    phases: the rules of every phase, in order. policies: for recipients who have rules of their own. tables: those
+    that rules ask. warnings: what is legal but probably not meant, one sentence each. effective: the configuration as
+    written, with every default added.
     """
 
     server: ServerSettings
@@ -198,6 +203,7 @@ class Settings:
     dns: DnsSettings
     phases: Mapping[Phase, tuple[Rule, ...]]
     policies: tuple[Policy, ...] = ()
+    tables: tuple[AccessTable, ...] = field(default=(), compare=False)
     warnings: tuple[str, ...] = ()
     effective: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 

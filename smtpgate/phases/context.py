@@ -7,6 +7,7 @@ from smtpgate.dns.resolver import Resolver
 from smtpgate.dnsbl.lists import DnsLists
 from smtpgate.phases.facts import Address
 from smtpgate.policy.client import PolicyClient
+from smtpgate.store.entries import StoredTables
 from smtpgate.store.greylist import Greylist
 from smtpgate.values import IPAddress, Network
 
@@ -22,6 +23,8 @@ class Context:
     for, lower-case A-labels.
     own_addresses: those of this machine's interfaces. recipients: the mailboxes of relay_domains that exist, as
     Address.keys has them; empty if they are not listed.
+    tables: access tables that the store has. dotted_parents: tables have parent domains as ".example.org".
+    recipient_delimiter: the characters that an address's extension may begin with.
     """
 
     dns: Resolver
@@ -34,6 +37,9 @@ class Context:
     own_addresses: frozenset[IPAddress] = frozenset()
     recipients: frozenset[str] = frozenset()
     policy: PolicyClient = field(default_factory=PolicyClient)
+    tables: StoredTables | None = None
+    dotted_parents: bool = False
+    recipient_delimiter: str = ""
 
     def is_trusted(self, address: IPAddress) -> bool:
         """Whether the address lies in mynetworks."""

@@ -11,6 +11,7 @@ Rules it keeps:
 """
 
 import asyncio
+import itertools
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from smtpgate.dns.time_limit import LookupTime, leave
 from smtpgate.phases.context import Context
 from smtpgate.phases.facts import Session, Transaction
+from smtpgate.phases.message_action import joined
 from smtpgate.phases.phase import KNOWN_IN, Input, Phase
 from smtpgate.phases.policy import Policies, Policy
 from smtpgate.phases.reply import Reply
@@ -30,6 +32,9 @@ from smtpgate.store.greylist import StoreError
 
 log = logging.getLogger(__name__)
 
+# Postfix has the same bound, and the same answer.
+_MOST_NESTED = 100
+ENDLESS = Decision(Reply(451, "3.5", "Server configuration error"), "rules that lead to themselves")
 INTERNAL_ERROR = Reply(451, "3.0", "Temporary internal error, please try again later")
 _ON_ERROR: Mapping[OnError, Verdict] = {"defer": defer(INTERNAL_ERROR), "permit": PERMIT, "skip": DUNNO}
 _DELAYED = (Phase.CLIENT, Phase.HELO, Phase.MAIL)
@@ -151,25 +156,36 @@ class Engine:
             return Decision(apart, "smtpgate")
         return carried or GO_ON
 
-    async def _evaluate(
+    async def _evaluate(  # noqa: C901 (one branch for each kind of verdict)
         self, rules: Sequence[Rule], tx: Transaction, record: Record
     ) -> tuple[Decision | None, Decision | None]:
         """Walk one list. Returns the refusal that ends everything, or else the first DEFER_IF_PERMIT."""
         if_permit: Decision | None = None
         if_reject: Decision | None = None
-        for rule in rules:
+        nested, remaining = 0, iter(rules)
+        while (rule := next(remaining, None)) is not None:
             if self._is_not_asked(rule, tx):
                 continue
             if rule.shadow:
-                await self._shadow(rule, tx, record)
+                verdict = await self._shadow(rule, tx, record)
+            else:
+                outcome = await self._outcome(rule, tx)
+                self._list(rule, tx, record, outcome)
+                verdict = outcome.verdict
+            if verdict.rules:  # they are asked in this place
+                nested += 1
+                if nested <= _MOST_NESTED:
+                    remaining = itertools.chain(verdict.rules, remaining)
+                elif not rule.shadow:
+                    return ENDLESS, None
+            if rule.shadow:
                 continue
-            outcome = await self._outcome(rule, tx)
-            self._list(rule, tx, record, outcome)
-            verdict = outcome.verdict
             if verdict.results or verdict.received_spf:
                 tx.tagged[rule.key] = verdict
             if verdict.points:
                 tx.give(rule, verdict.points)
+            if verdict.deeds:
+                tx.deeds = joined(tx.deeds, verdict.deeds)
             decision = Decision(verdict.reply, rule.text)
             match verdict.action:
                 case Action.PERMIT:
@@ -195,22 +211,22 @@ class Engine:
             return rule.spec.input is Input.RECIPIENT
         return rule.spec.ours_only and not self._ctx.is_ours(tx.recipient)
 
-    async def _shadow(self, rule: Rule, tx: Transaction, record: Record) -> None:
-        """Ask a rule whose answer changes nothing: only a cheap one is waited for."""
+    async def _shadow(self, rule: Rule, tx: Transaction, record: Record) -> Verdict:
+        """Ask a rule whose answer changes nothing: only a cheap one is waited for. Returns what is known at once."""
         if _is_cheap(rule) and rule.spec.score != "asks":
             outcome = await self._outcome(rule, tx)
             self._list(rule, tx, record, outcome)
             if outcome.verdict.points:
                 tx.give_in_shadow(rule, outcome)
-            return
+            return outcome.verdict
         entry = self._list(rule, tx, record, None)
         if entry is None and not rule.spec.memo:
-            return
+            return DUNNO
         task = self._start(rule, tx)
         if task is not None and rule.spec.score == "gives":
             tx.give_in_shadow(rule, task)
         if entry is None:
-            return
+            return DUNNO
         if isinstance(task, Outcome):
             _fill(entry, task)
         elif task is None:
@@ -218,6 +234,7 @@ class Engine:
         else:
             record.pending.add(task)
             task.add_done_callback(lambda done: None if done.cancelled() else _fill(entry, done.result()))
+        return DUNNO
 
     async def _outcome(self, rule: Rule, tx: Transaction) -> Outcome:
         """Ask a rule, or take the answer that still holds."""

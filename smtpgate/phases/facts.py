@@ -18,6 +18,7 @@ from smtpgate.values import IPAddress
 
 if TYPE_CHECKING:
     from smtpgate.dns.time_limit import LookupTime
+    from smtpgate.phases.message_action import MessageAction
     from smtpgate.phases.phase import Input, Phase
     from smtpgate.phases.verdict import Decision, Verdict
 
@@ -167,7 +168,8 @@ class Session:
 class Transaction:
     """What is known at one point of one transaction. Before MAIL it holds the session alone.
 
-    recipients: those accepted so far. tagged: by rule, the verdicts whose results go into the message's header.
+    recipients: those accepted so far. deeds: what is to be done with the message. tagged: by rule, the verdicts whose
+    results go into the message's header.
     score: the points given up to this place. scores: those given up to the end of a phase, at RCPT of a recipient.
     A check receives it with `recipient` set to the one that is asked about; in DATA and END_OF_DATA only if
     there is exactly one (as in Postfix). phase: the command that is being answered, whichever list the check stands in;
@@ -175,8 +177,8 @@ class Transaction:
     """
 
     __slots__ = (
-        "_message", "_recipient", "_sender", "body", "carried", "memo", "phase", "recipient_memo", "recipients", "ref",
-        "score", "scores", "session", "size", "smtputf8", "tagged",
+        "_message", "_recipient", "_sender", "body", "carried", "deeds", "memo", "phase", "recipient_memo",
+        "recipients", "ref", "score", "scores", "session", "size", "smtputf8", "tagged",
     )  # fmt: skip
 
     def __init__(
@@ -191,6 +193,7 @@ class Transaction:
         self.smtputf8 = smtputf8
         self.size = size
         self.recipients: list[Address] = []
+        self.deeds: tuple[MessageAction, ...] = ()
         self.tagged: dict[Any, Verdict] = {}
         self.carried: Decision | None = None
         self.score = _NO_SCORE
@@ -240,6 +243,7 @@ class Transaction:
         view.memo = self.memo
         view.tagged = self.tagged
         view.scores = self.scores
+        view.deeds = self.deeds  # those of a recipient that is refused are forgotten with the view
         return view
 
     def with_message(self, message: Message) -> Transaction:

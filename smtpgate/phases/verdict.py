@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any
 
 from smtpgate.mailauth.authentication_results import MethodResult
+from smtpgate.phases.message_action import MessageAction
 from smtpgate.phases.reply import Reply
 from smtpgate.phases.score import Points
 
@@ -29,7 +30,8 @@ class Verdict:
 
     evidence: plain data (JSON types) that the record keeps. results: what the check found for the
     Authentication-Results field. received_spf: a Received-SPF field body (RFC 7208 §9.1). points: what it gives to the
-    score.
+    score. deeds: what is to be done with the message. rules: those (Rule) that are asked in this place, before the list
+    goes on.
     """
 
     action: Action
@@ -38,6 +40,8 @@ class Verdict:
     results: tuple[MethodResult, ...] = ()
     received_spf: str | None = None
     points: tuple[Points, ...] = ()
+    deeds: tuple[MessageAction, ...] = ()
+    rules: tuple[Any, ...] = ()
 
     @property
     def ends_list(self) -> bool:

@@ -26,6 +26,7 @@ from smtpgate.server.interfaces import own_addresses
 from smtpgate.server.lists import configured_lists
 from smtpgate.server.recorder import Recorder
 from smtpgate.server.sockets import BACKLOG
+from smtpgate.server.table_files import TableFiles
 from smtpgate.server.tls import ServerTls
 from smtpgate.smtp.client_table import ClientCounts
 from smtpgate.smtp.content import LinePolicy
@@ -34,6 +35,7 @@ from smtpgate.smtp.limits import DialogLimits
 from smtpgate.smtp.peers import TrustedPeers
 from smtpgate.smtp.services import Services
 from smtpgate.spool import Spool
+from smtpgate.store.entries import RememberedTables
 from smtpgate.store.sqlite import open_store
 from smtpgate.values import Endpoint
 
@@ -108,6 +110,9 @@ class Worker:
             relay_domains=settings.server.relay_domains,
             own_addresses=own_addresses(),
             recipients=settings.server.recipients,
+            tables=RememberedTables(store, time.monotonic),
+            dotted_parents=not settings.server.parent_domain_matches_subdomains,
+            recipient_delimiter=settings.server.recipient_delimiter,
         )
         spool = Spool(settings.server.spool)
         services = Services(
@@ -138,6 +143,7 @@ class Worker:
         watching = asyncio.create_task(tls.watch()) if tls else None
         services.tls_context = tls.context if tls else None
         heap = system_heap(lambda: services.memory.held > 0)
+        tables = asyncio.create_task(TableFiles(settings.tables).watch())
         trimming = asyncio.create_task(heap.watch()) if heap else None
         await asyncio.to_thread(_prepare, spool)
         await recorder.start()
@@ -151,7 +157,7 @@ class Worker:
             await self._leave.wait()
             await self._finish(services, leaving)
         finally:
-            for task in (watching, learning, trimming):
+            for task in (watching, learning, trimming, tables):
                 if task:
                     task.cancel()
             await lists.close()

@@ -126,15 +126,17 @@ class Reception:
         tx, record = self.tx, self._record
         assert tx is not None
         record.add(record.recipients, recipient.text)
-        reply = None
+        reply, view = None, tx
         if recipient.domain:  # RFC 5321 §4.5.1: bare postmaster is reached whatever the rules say
-            reply = await self._decide(Phase.RCPT, tx.about(recipient))
+            view = tx.about(recipient)
+            reply = await self._decide(Phase.RCPT, view)
         if reply is None:
             reply = await self._put(recipient, parameters)
             if not reply.is_positive:
                 self._refused(reply, "downstream")
         if reply.is_positive:
             tx.recipients.append(recipient)
+            tx.deeds = view.deeds
         if tx.recipients:  # a refused recipient does not refuse the transaction
             record.outcome, record.decided_by = "abandoned", None
         return reply
@@ -144,7 +146,9 @@ class Reception:
         assert self.tx is not None
         recipients = self.tx.recipients
         view = self.tx.about(recipients[0]) if len(recipients) == 1 else self.tx
-        return await self._decide(Phase.DATA, view)
+        refusal = await self._decide(Phase.DATA, view)
+        self.tx.deeds = view.deeds
+        return refusal
 
     def begin_content(self) -> Incoming:
         """What the message is put into. It is forgotten with the transaction."""
@@ -164,7 +168,9 @@ class Reception:
         if refusal is not None:
             self._refused(refusal, "smtpgate")
         else:
-            refusal = await self._decide(Phase.END_OF_DATA, tx.with_message(message))
+            view = tx.with_message(message)
+            refusal = await self._decide(Phase.END_OF_DATA, view)
+            tx.deeds = view.deeds
         if refusal is not None:
             self.note(END_OF_DATA, refusal)
             return refusal

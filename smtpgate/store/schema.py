@@ -58,3 +58,13 @@ delivered = Table(
     Index("delivered_at", "at"),
     sqlite_with_rowid=False,
 )
+
+# Access tables that are edited by command. key: lower case. result: as access(5) has it.
+access_entry = Table(
+    "access_entry",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("result", Text, nullable=False),
+    sqlite_with_rowid=False,
+)

@@ -104,6 +104,14 @@ class SqliteStore:
         """Note that these have a message (DeliveredRecipients)."""
         await self._request(lambda connection: _remember(connection, digest, recipients, at))
 
+    async def entries(self, name: str, keys: Sequence[str]) -> dict[str, str]:
+        """The results of keys in an access table (StoredTables)."""
+        asked = json.dumps([_text(key) for key in keys])
+        rows = await self._request(
+            lambda connection: statements.ENTRIES.run(connection, name=name, keys=asked).fetchall()
+        )
+        return dict(rows)
+
     async def delete_before(self, record_at: float, greylist_at: float, delivered_at: float) -> int:
         """Delete what is old, a batch a transaction (Store)."""
         deleted = 0

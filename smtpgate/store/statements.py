@@ -11,7 +11,7 @@ from sqlalchemy import BindParameter, Column, bindparam, case, delete, func, ins
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.expression import ClauseElement
 
-from smtpgate.store.schema import delivered, greylist, record, record_address
+from smtpgate.store.schema import access_entry, delivered, greylist, record, record_address
 
 
 class Statement:
@@ -76,6 +76,14 @@ def _remember() -> ClauseElement:
     )
 
 
+def _set_entry() -> ClauseElement:
+    """Write an entry of an access table, or overwrite it: (name, key, result)."""
+    row = sqlite.insert(access_entry).values(name=bindparam("name"), key=bindparam("key"), result=bindparam("result"))
+    return row.on_conflict_do_update(
+        index_elements=[access_entry.c.name, access_entry.c.key], set_={"result": row.excluded.result}
+    )
+
+
 _EXPIRED = (
     select(greylist.c.client, greylist.c.sender, greylist.c.recipient)
     .where(greylist.c.expires <= bindparam("before"))
@@ -119,4 +127,23 @@ STORIES_BY_ADDRESS = Statement(
     .where(record_address.c.address == bindparam("address"))
     .order_by(record_address.c.record_id.desc())
     .limit(bindparam("most"))
+)
+
+# (name, keys) → key, result; keys: a JSON list.
+ENTRIES = Statement(
+    select(access_entry.c.key, access_entry.c.result)
+    .where(access_entry.c.name == bindparam("name"))
+    .where(access_entry.c.key.in_(select(func.json_each(bindparam("keys")).table_valued("value").c.value)))
+)
+ALL_ENTRIES = Statement(
+    select(access_entry.c.key, access_entry.c.result)
+    .where(access_entry.c.name == bindparam("name"))
+    .order_by(access_entry.c.key)
+)
+ENTRY_COUNTS = Statement(
+    select(access_entry.c.name, func.count()).group_by(access_entry.c.name).order_by(access_entry.c.name)
+)
+SET_ENTRY = Statement(_set_entry())
+DELETE_ENTRY = Statement(
+    delete(access_entry).where(access_entry.c.name == bindparam("name")).where(access_entry.c.key == bindparam("key"))
 )

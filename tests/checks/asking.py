@@ -35,6 +35,7 @@ def context(
     own_addresses: tuple[str, ...] = (),
     recipients: tuple[str, ...] = (),
     policy: FakePolicy | None = None,
+    **more: Any,
 ) -> Context:
     dns = dns or FakeDns()
     return Context(
@@ -48,6 +49,7 @@ def context(
         own_addresses=frozenset(map(ipaddress.ip_address, own_addresses)),
         recipients=frozenset(recipients),
         policy=policy or FakePolicy(),  # type: ignore[arg-type]
+        **more,
     )
 
 

@@ -10,6 +10,7 @@ from smtpgate.phases.phase import Input
 from smtpgate.phases.verdict import Verdict
 from tests.checks.asking import call, context, facts
 
+TABLE = {"net": "REJECT", "203.0": "REJECT", "<>": "DEFER", "b@": "550 5.1.1 no", "example.org": "DUNNO"}
 OWNERS = {"a@example.net": "anna"}
 # What a rule cannot do without.
 OPTIONS = {
@@ -20,6 +21,7 @@ OPTIONS = {
     "score": {"lists": ["bl.example*2"]},
     "sleep": {"seconds": 1},
     **{name: {"owners": OWNERS} for name in REGISTRY if name.endswith("_login_mismatch")},
+    **{name: {"table": TABLE} for name in REGISTRY if name.endswith("_access")},
 }
 LONG = "a" * 250
 ODD = {

@@ -103,9 +103,11 @@ class Client:
         return await self._ask(Phase.MAIL, self.tx)
 
     async def rcpt(self, recipient: str = "b@example.org") -> Decision:
-        decision = await self._ask(Phase.RCPT, self.tx.about(mailbox(recipient)))
+        view = self.tx.about(mailbox(recipient))
+        decision = await self._ask(Phase.RCPT, view)
         if decision.reply is None:
             self.tx.recipients.append(mailbox(recipient))
+            self.tx.deeds = view.deeds
         return decision
 
     async def data(self) -> Decision:

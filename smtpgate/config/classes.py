@@ -1,0 +1,79 @@
+"""Restriction classes: lists of rules with a name, and the lists of names that stand in access tables."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from smtpgate.config.document import Document
+from smtpgate.config.errors import nearest, quote
+from smtpgate.config.lines import Path
+
+
+class Classes:
+    """The lists of [classes]."""
+
+    def __init__(self, document: Document) -> None:
+        self._lists = document.table("classes")
+        for name, rules in self._lists.items():
+            if not isinstance(rules, list):
+                document.error(("classes", name), f"{quote(rules)} is not a list", "a list of rules")
+
+    @property
+    def names(self) -> list[str]:
+        """Their names."""
+        return [*self._lists]
+
+    def expand(self, document: Document, path: Path, item: Any, within: tuple[str, ...] = ()) -> list[tuple[Path, Any]]:
+        """A rule as it is, or those that its class stands for, each with its place in the file."""
+        table = {"rule": item} if isinstance(item, str) else item
+        words = table["rule"].split() if isinstance(table, dict) and isinstance(table.get("rule"), str) else []
+        if words[:1] == ["warn_if_reject"]:  # Postfix's way to write shadow mode
+            words, table = words[1:], {**table, "mode": "shadow"}
+        if len(words) != 1 or words[0] not in self._lists:
+            return [(path, item)]
+        name = words[0]
+        if name in within:
+            way = " → ".join((*within[within.index(name) :], name))
+            document.error(path, f"the class {name} leads to itself: {way}")
+            return []
+        if table.keys() - {"rule", "mode"}:
+            document.error(path, f"the class {name} takes mode, and no other option")
+        rules = self._lists[name]
+        return [
+            found
+            for index, rule in enumerate(rules if isinstance(rules, list) else [])
+            for found in self.expand(document, ("classes", name, index), _in_mode(rule, table), (*within, name))
+        ]
+
+
+def _in_mode(rule: Any, table: Mapping[str, Any]) -> Any:
+    """A rule of a class, in the mode that the class is given."""
+    given = {"rule": rule} if isinstance(rule, str) else rule
+    if table.get("mode", "enforce") == "enforce" or not isinstance(given, dict):
+        return rule
+    return given if str(given.get("rule")).startswith("warn_if_reject ") else {**given, "mode": table["mode"]}
+
+
+def split_names(text: str, arguments: Callable[[str], int | None], known: Sequence[str]) -> list[str]:
+    """The rules in a table's result, each with its arguments (Postfix: separated by commas and blanks alike).
+
+    arguments: how many a rule takes at most; None for what is no rule. known: what one may have
+    meant. Raises ValueError.
+    """
+    rules: list[str] = []
+    left = 0
+    for word in re.split(r"[,\s]+", text.strip(", \t")):
+        most = arguments(word)
+        if most is not None and rules[-1:] != ["warn_if_reject"]:
+            rules.append(word)
+            left = most
+        elif most is not None:
+            rules[-1] += f" {word}"
+            left = most
+        elif left:
+            rules[-1] += f" {word}"
+            left -= 1
+        else:
+            hint = nearest(word, known)
+            raise ValueError(f"{quote(word)} is neither an action nor a rule nor a class{hint and f': {hint}'}")
+    return rules

@@ -1,0 +1,30 @@
+"""What a verdict can ask to be done with the message, beside what is answered (Postfix: access(5), "OTHER ACTIONS")."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Deed(Enum):
+    """What is done with the message when it is complete and all else permits."""
+
+    PREPEND = "PREPEND"  # a header field is put before it
+    DISCARD = "DISCARD"  # it is thrown away, and the client told that it was accepted
+    HOLD = "HOLD"  # it goes into the quarantine
+    REDIRECT = "REDIRECT"  # it goes to one address in place of all recipients
+    BCC = "BCC"  # it goes to one address more
+
+
+@dataclass(frozen=True, slots=True)
+class MessageAction:
+    """A deed. text: the header field, the address, or the reason."""
+
+    deed: Deed
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.deed.value} {self.text}".rstrip()
+
+
+def joined(earlier: tuple[MessageAction, ...], new: tuple[MessageAction, ...]) -> tuple[MessageAction, ...]:
+    """All of them in order, each once: a list that is asked for every recipient asks for the same again."""
+    return tuple(dict.fromkeys((*earlier, *new)))
