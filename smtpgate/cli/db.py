@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from smtpgate.cli.settings import add_config_option, load_settings
+from smtpgate.cli.settings import add_config_option, store_url
 from smtpgate.store.greylist import StoreError
 from smtpgate.store.migrate import upgrade
 
@@ -20,13 +20,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(args: argparse.Namespace) -> int:
     """Upgrade, and say what was done."""
     try:
-        print(f"smtpgate: database {upgrade(store_url(args))}")
+        print(f"smtpgate: database {upgrade(store_url(args.config))}")
     except StoreError as error:
         print(f"smtpgate: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def store_url(args: argparse.Namespace) -> str:
-    """The store's URL in the configuration that --config names."""
-    return load_settings(args.config).store.url

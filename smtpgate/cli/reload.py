@@ -3,9 +3,11 @@
 import argparse
 import sys
 
-from smtpgate.cli.settings import add_config_option, load_settings
+from smtpgate.cli.settings import add_config_option, control_path
 from smtpgate.server.control import ControlError, ask
-from smtpgate.server.supervisor import READY_WITHIN
+
+# Twice as long as the supervisor waits for the new workers, in seconds.
+_ANSWER_WITHIN = 60.0
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -17,9 +19,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(args: argparse.Namespace) -> int:
     """Wait until the new workers serve; status 1, and what is wrong, if the old ones stay."""
-    settings = load_settings(args.config)
     try:
-        answer = ask(settings.server.control, "reload", timeout=2 * READY_WITHIN)
+        answer = ask(control_path(args.config), "reload", timeout=_ANSWER_WITHIN)
     except ControlError as error:
         print(f"smtpgate: {error}", file=sys.stderr)
         return 1

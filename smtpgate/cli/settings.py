@@ -2,12 +2,14 @@
 
 import sys
 from argparse import ArgumentParser
+from collections.abc import Callable
+from typing import TypeVar
 
-from smtpgate.checks.registry import REGISTRY
 from smtpgate.config.errors import ConfigErrors
-from smtpgate.config.load import load_file
-from smtpgate.config.settings import Settings
-from smtpgate.server.tls import check_files
+from smtpgate.config.load import load_file, load_section
+from smtpgate.config.settings import ServerSettings, Settings, StoreSettings
+
+T = TypeVar("T")
 
 
 def add_config_option(parser: ArgumentParser) -> None:
@@ -20,6 +22,10 @@ def read_settings(path: str, *, files: bool = False) -> Settings:
 
     files: those that it names must be right too; not everybody who asks may read a key.
     """
+    # Here, because all checks and what they stand on take half a second to load.
+    from smtpgate.checks.registry import REGISTRY
+    from smtpgate.server.tls import check_files
+
     settings = load_file(path, REGISTRY)
     if files:
         check_files(settings, path)
@@ -28,8 +34,24 @@ def read_settings(path: str, *, files: bool = False) -> Settings:
 
 def load_settings(path: str, *, files: bool = False) -> Settings:
     """The same, but if it is not right, all that is wrong is printed, and the program exits with status 1."""
+    return _or_exit(lambda: read_settings(path, files=files))
+
+
+def control_path(path: str) -> str:
+    """Where the server with this configuration is asked; exits if [server] is wrong, whatever the rest is like."""
+    server: ServerSettings = _or_exit(lambda: load_section(path, "server"))
+    return server.control
+
+
+def store_url(path: str) -> str:
+    """The store's URL in a configuration; exits if [store] is wrong, whatever the rest is like."""
+    store: StoreSettings = _or_exit(lambda: load_section(path, "store"))
+    return store.url
+
+
+def _or_exit(read: Callable[[], T]) -> T:
     try:
-        return read_settings(path, files=files)
+        return read()
     except ConfigErrors as errors:
         print(errors, file=sys.stderr)
         raise SystemExit(1) from None

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from smtpgate.cli.settings import add_config_option, load_settings
+from smtpgate.cli.settings import add_config_option, control_path
 from smtpgate.server.control import ControlError, ask
 
 _ANSWER_WITHIN = 10.0
@@ -23,7 +23,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(args: argparse.Namespace) -> int:
     """Print it; status 1 if no server answers, or one of its workers is stuck."""
     try:
-        status = ask(load_settings(args.config).server.control, "status", _ANSWER_WITHIN)
+        status = ask(control_path(args.config), "status", _ANSWER_WITHIN)
     except ControlError as error:
         print(f"smtpgate: {error}", file=sys.stderr)
         return 1

@@ -6,8 +6,7 @@ import json
 import re
 import sys
 
-from smtpgate.cli.db import store_url
-from smtpgate.cli.settings import add_config_option
+from smtpgate.cli.settings import add_config_option, store_url
 from smtpgate.cli.story import tell
 from smtpgate.store.greylist import StoreError
 from smtpgate.store.lookup import by_address, by_reference
@@ -33,7 +32,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(args: argparse.Namespace) -> int:
     """Print the records that were asked for, newest first; status 1 if there are none."""
     asked = " ".join(args.asked)
-    path = database_path(store_url(args))
+    path = database_path(store_url(args.config))
     ref = reference(asked)
     try:
         stories = by_reference(path, ref, args.limit) if ref else by_address(path, address(asked), args.limit)

@@ -33,10 +33,23 @@ _ANYBODY = "and anybody could pretend to be anybody"
 
 def load_file(path: str, registry: Mapping[str, CheckSpec]) -> Settings:
     """The settings of a file. Raises ConfigErrors, for a file that cannot be read too."""
+    return load(_read(path), registry, path)
+
+
+def load_section(path: str, name: str) -> Any:
+    """One section of a file, whatever is wrong with the others. Raises ConfigErrors."""
+    document = Document(_read(path), path)
+    settings = _section(document, name, SECTIONS[name])
+    if settings is None or document.errors:
+        raise ConfigErrors(document.errors)
+    return settings
+
+
+def _read(path: str) -> str:
     problem, hint, line = "", "", None
     try:
         content = pathlib.Path(path).read_bytes()
-        return load(content.decode("utf-8-sig"), registry, path)  # editors on Windows write a mark before the text
+        return content.decode("utf-8-sig")  # editors on Windows write a mark before the text
     except FileNotFoundError:
         problem, hint = "there is no such file", "name it with --config PATH"
     except IsADirectoryError:
