@@ -1,13 +1,17 @@
 """From the downstream's answers to the one reply that the client gets."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from smtpgate.phases.reply import Reply
 from smtpgate.relay.downstream import RelayReply
+from smtpgate.smtp.redelivery import ALREADY
 
 PARTIAL = Reply(451, "3.0", "Some recipients were not accepted, please try again later")
 # The client's own line; the downstream's text must leave room for codes and reference.
 _LONGEST_TEXT = 300
+# For the user who reads the notice that his server makes of a final refusal: it names all recipients.
+_OTHERS_HAVE_IT = "; the other recipients have the message"
 
 
 def passed_on(answer: RelayReply) -> Reply:
@@ -29,11 +33,16 @@ def combine(answers: Sequence[RelayReply]) -> Reply:
     """One reply for all recipients (LMTP answers for each).
 
     All took it: the first answer. None did: the worst, which is a 4xx if there is one, because only then does the
-    client try again for those who may still get it. Mixed: 451, and the client tries again.
+    client try again for those who may still get it. Mixed: 451, and the client tries again; unless it did so already,
+    and all who lack the message were refused for good again: that is final, a further trial would change nothing.
     """
     taken = [answer for answer in answers if answer.is_positive]
     if answers and len(taken) == len(answers):
         return passed_on(answers[0])
+    refused = [answer for answer in answers if not answer.is_positive]
+    if any(answer is ALREADY for answer in taken) and all(answer.code >= 500 for answer in refused):
+        final = passed_on(refused[0])
+        return replace(final, text=final.text + _OTHERS_HAVE_IT)
     if taken or not answers:
         return PARTIAL
     return passed_on(next((answer for answer in answers if answer.code < 500), answers[0]))

@@ -5,7 +5,8 @@ others did not, it is told to try again, and sends it to all of them. Then only 
 
 Rules it keeps:
 - No loss: only who is known to have the message is left out. A store that is away costs a duplicate, never a message.
-- No queue, no bounce: the client goes on until all have it, or tells its user that it gave up.
+- No queue, no bounce: the client goes on until all have it, the rest is refused for good at a retry, too, or it gives
+  up; then it tells its user.
 """
 
 import asyncio

@@ -4,6 +4,7 @@ import pytest
 
 from smtpgate.relay.downstream import RelayReply
 from smtpgate.smtp.outcome import combine, passed_on
+from smtpgate.smtp.redelivery import ALREADY
 
 OK = RelayReply(250, "2.0.0", "queued as 4F3A")
 AWAY = RelayReply(452, "4.2.2", "over quota")
@@ -40,12 +41,25 @@ def test_passed_on(answer: RelayReply, line: str) -> None:
         ([OK, GONE], 451),
         ([AWAY, OK], 451),
         ([], 451),
+        ([ALREADY, ALREADY], 250),
+        ([OK, ALREADY], 250),
+        ([GONE, ALREADY], 550),  # refused for good a second time: nothing is left to try
+        ([OK, GONE, ALREADY], 550),
+        ([AWAY, GONE, ALREADY], 451),
+        ([RelayReply(354, None, "nonsense"), GONE, ALREADY], 451),
+        ([OK, RelayReply(250, "2.0.0", ALREADY.text), GONE], 451),  # what a server says is no memory of ours
     ],
 )
 def test_combine(answers: list[RelayReply], code: int) -> None:
     assert combine(answers).code == code
 
 
+def test_a_final_refusal_says_that_the_others_have_it() -> None:
+    line = combine([GONE, RelayReply(552, "5.2.2", "full"), ALREADY]).line("7QK2M9XA")
+    assert line == "550 5.1.1 no such user; the other recipients have the message (ref 7QK2M9XA)"
+
+
 def test_a_long_text_keeps_the_line_within_bounds() -> None:
-    reply = passed_on(RelayReply(550, "5.1.1", "x" * 5000))
-    assert len(reply.line("7QK2M9XA")) <= 510
+    long = RelayReply(550, "5.1.1", "x" * 5000)
+    for reply in (passed_on(long), combine([long, ALREADY])):
+        assert len(reply.line("7QK2M9XA")) <= 510

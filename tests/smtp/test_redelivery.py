@@ -257,6 +257,34 @@ def test_whatever_the_mailboxes_say_all_get_it_once(recipients, history):
     asyncio.run(run())
 
 
+async def test_a_retry_that_is_refused_for_good_ends_it():
+    """First 451, for a mailbox may have room again; then 5xx, and who has the message never gets it twice."""
+    server = Mailboxes(**{"b@example.org": UNKNOWN, "c@example.org": FULL})
+    recipients = ["a@example.org", "b@example.org", "c@example.org"]
+    content = b"Subject: x\r\n\r\nHello\r\n"
+    async with serving(PLAIN, downstream=server) as gate:
+        async with gate.client() as client:
+            await client.greet()
+            heard = []
+            for answers in (
+                server.answers,
+                {"b@example.org": UNKNOWN, "c@example.org": FULL},
+                {"b@example.org": UNKNOWN},
+            ):
+                server.answers = answers
+                heard.append((await client.deliver("me@example.com", recipients, content))[-1])
+            # Others of the same message, in a transaction of their own, have had no trial yet.
+            server.answers = {"e@example.org": UNKNOWN}
+            heard.append((await client.deliver("me@example.com", ["d@example.org", "e@example.org"], content))[-1])
+        records = await gate.settled()
+    assert [reply[:9] for reply in heard] == ["451 4.3.0", "451 4.3.0", "550 5.1.1", "451 4.3.0"]
+    assert "Unknown; the other recipients have the message (ref " in heard[2]
+    assert [record.outcome for record in records] == ["deferred", "deferred", "rejected", "deferred"]
+    assert Counter(address for address, _ in server.saved) == Counter(
+        ["a@example.org", "c@example.org", "d@example.org"]
+    )
+
+
 async def test_what_the_client_hears():
     server = Mailboxes(**{"b@example.org": FULL})
     recipients = ["a@example.org", "b@example.org"]

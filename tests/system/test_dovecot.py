@@ -76,7 +76,9 @@ def test_a_mailbox_over_its_quota_costs_the_others_no_duplicate(gate: Gate, dove
         before = {user: len(in_maildir(dovecot.mail / user)) for user in ("you", "little", "also")}
         first = replies(client, message)
         second = replies(client, message)
-        assert [first[0], second[0]] == [451, 451]
+        assert [first[0], second[0]] == [451, 552]
+        assert b"<little@example.org> Quota exceeded" in second[1]
+        assert b"; the other recipients have the message (ref " in second[1]
         gate.logged(ref(second[1]))
         told = gate.command("why", ref(second[1])).stdout
         assert told.count("downstream: 250 2.0.0 Ok: delivered at an earlier attempt") == 2, told
