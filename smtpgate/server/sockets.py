@@ -13,6 +13,7 @@ from smtpgate.values import Endpoint
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
+_ROOT_ONLY = "only root may open this port: restart it as root; a server that became another user is so no more"
 
 
 class ListenError(Exception):
@@ -71,6 +72,9 @@ def _bind(endpoint: Endpoint) -> socket.socket:
         opened.bind((endpoint.host, endpoint.port))
         opened.listen(BACKLOG)
         opened.setblocking(False)
+    except PermissionError as error:
+        opened.close()
+        raise ListenError(f"cannot listen on {endpoint}: {_ROOT_ONLY}") from error
     except OSError as error:
         opened.close()
         raise ListenError(f"cannot listen on {endpoint}: {error.strerror or error}") from error

@@ -21,6 +21,7 @@ from smtpgate.config.settings import Settings
 from smtpgate.server.control import Answer, ControlError, ControlServer
 from smtpgate.server.generation import Generation
 from smtpgate.server.reports import Reporter
+from smtpgate.server.restart import RestartNeeded, check_reload
 from smtpgate.server.sockets import ListenError, ListeningSockets
 from smtpgate.server.status import STUCK_AFTER, is_stuck, status
 from smtpgate.server.systemd import Notifier
@@ -255,13 +256,15 @@ class Supervisor:
             self._begin_reload()
 
     def _begin_reload(self) -> None:
+        assert self._current is not None
         self._reloading, self._reload_next = self._reload_next, []
         # sd_notify(3): by this time stamp, READY=1 of an earlier reload is told from that of this one.
         self._notifier.tell("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
         try:
             settings = self._load()
+            check_reload(self._current.settings, settings)
             self._sockets.open(listener.address for listener in settings.listeners)
-        except (ConfigErrors, ListenError) as error:
+        except (ConfigErrors, RestartNeeded, ListenError) as error:
             self._end_reload(str(error))
         else:
             self._coming = self._generation(settings)

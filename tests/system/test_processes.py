@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 import signal
 import smtplib
 import socket
@@ -148,6 +149,24 @@ def test_a_listener_that_cannot_be_added_changes_nothing(serve: Callable[..., Ga
     assert gate.workers() == before
 
 
+@pytest.mark.parametrize("way", ["command", "signal"])
+def test_what_takes_a_restart_is_said(way: str, serve: Callable[..., Gate]) -> None:
+    gate = serve("maildir:mail")
+    before = gate.workers()
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    gate.change("[server]", f'[server]\nuser = "{me}"')
+    said = f'[server] user: "" became "{me}", which takes a restart'
+    if way == "command":
+        done = gate.command("reload")
+        assert done.returncode == 1
+        assert f"the old configuration stays in force:\n{said}\n" in done.stderr
+    else:
+        gate.program.signal(signal.SIGHUP)
+        gate.program.wait_for(re.escape(said))
+    send(gate)
+    assert gate.workers() == before
+
+
 def test_a_crashed_worker_is_replaced(serve: Callable[..., Gate]) -> None:
     gate = serve("maildir:mail", workers=2)
     one, other = gate.workers()
@@ -240,4 +259,9 @@ def test_root_serves_as_nobody(open_dir: Path) -> None:
         assert f"\nUid:\t{nobody.pw_uid}\t{nobody.pw_uid}\t{nobody.pw_uid}\t" in Path(f"/proc/{pid}/status").read_text()
     for path in gate.directory.rglob("*.db"):
         assert path.stat().st_uid == nobody.pw_uid
+    gate.change("[[listener]]", '[[listener]]\naddress = "127.0.0.7:7"\n[[listener]]')
+    done = gate.command("reload")
+    assert done.returncode == 1
+    assert "cannot listen on 127.0.0.7:7: only root may open this port: restart it as root" in done.stderr
+    send(gate)
     gate.stop()
