@@ -41,8 +41,13 @@ class Certificate:
         return context
 
 
-def issue(directory: Path, name: str = NAME, *, key: rsa.RSAPrivateKey | None = None) -> Certificate:
-    """Make a certificate and, unless one is given, a key; existing files are overwritten, as those who renew do."""
+def issue(
+    directory: Path, name: str = NAME, *, key: rsa.RSAPrivateKey | None = None, days: tuple[int, int] = (-1, 1)
+) -> Certificate:
+    """Make a certificate and, unless one is given, a key; existing files are overwritten, as those who renew do.
+
+    days: from and until when it is valid.
+    """
     signing = key or ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
@@ -52,8 +57,8 @@ def issue(directory: Path, name: str = NAME, *, key: rsa.RSAPrivateKey | None = 
         .issuer_name(subject)
         .public_key(signing.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now + datetime.timedelta(days=days[0]))
+        .not_valid_after(now + datetime.timedelta(days=days[1]))
         .add_extension(x509.SubjectAlternativeName([_general(name)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(signing, hashes.SHA256())

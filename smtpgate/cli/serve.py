@@ -40,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
     except (ListenError, PrivilegeError) as error:
         print(f"smtpgate: {error}", file=sys.stderr)
         return 1
-    load_settings(args.config, files=True)  # by the user who reads them when they change
+    settings = load_settings(args.config, files=True)  # by the user who reads them when they change
+    _warn(settings)
     try:
         upgrade(settings.store.url)
     except StoreError as error:
@@ -59,13 +60,19 @@ def run(args: argparse.Namespace) -> int:
         return 0
     return Supervisor(
         settings,
-        lambda: read_settings(args.config, files=True),
+        lambda: _warn(read_settings(args.config, files=True)),
         sockets,
         write_log,
         Notifier(os.environ.get("NOTIFY_SOCKET", "")),
         watchdog_interval(os.environ),
         ready,
     ).run()
+
+
+def _warn(settings: Settings) -> Settings:
+    for warning in settings.warnings:
+        logging.warning("%s", warning)
+    return settings
 
 
 def _summary(settings: Settings) -> str:

@@ -3,6 +3,7 @@
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from smtpgate.config.errors import ConfigErrors
@@ -20,7 +21,7 @@ def add_config_option(parser: ArgumentParser) -> None:
 def read_settings(path: str, *, files: bool = False) -> Settings:
     """The settings of a configuration file. Raises ConfigErrors.
 
-    files: those that it names must be right too; not everybody who asks may read a key.
+    files: those that it names must be right too, and are warned about; not everybody who asks may read a key.
     """
     # Here, because all checks and what they stand on take half a second to load.
     from smtpgate.checks.registry import REGISTRY
@@ -28,7 +29,7 @@ def read_settings(path: str, *, files: bool = False) -> Settings:
 
     settings = load_file(path, REGISTRY)
     if files:
-        check_files(settings, path)
+        settings = replace(settings, warnings=(*settings.warnings, *check_files(settings, path)))
     return settings
 
 

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from smtpgate.cli.settings import add_config_option, control_path
@@ -35,6 +36,7 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     workers, totals, records = status["workers"], status["totals"], status["records"]
     yield f"smtpgate {status['version']} (pid {status['pid']}), up for {_age(status['uptime'])}"
     yield f"  listens on      {', '.join(status['listeners'])}"
+    yield from _certificate(status["certificate"])
     yield f"  configuration   in force for {_age(status['configuration_age'])}"
     yield f"  transactions    {', '.join(f'{count} {outcome}' for outcome, count in totals.items()) or 'none yet'}"
     yield f"  messages        {status['messages_per_second']:.1f} a second accepted in the last minute"
@@ -78,6 +80,15 @@ def _name_server(server: dict[str, Any]) -> str:
     told += [f"{server[key]} {word}" for key, word in troubles.items() if server[key]]
     aside = f": does not answer in {server['aside']} of {server['workers']} workers; " if server["aside"] else ": "
     return f"{server['name']}{aside}{', '.join(told)}"
+
+
+def _certificate(certificate: dict[str, Any] | None) -> Iterator[str]:
+    if certificate is None:
+        return
+    if certificate["trouble"]:
+        yield f"  certificate     WARNING: {certificate['file']}: {certificate['trouble']}"
+    else:
+        yield f"  certificate     good until {datetime.fromtimestamp(certificate['expires'], UTC):%Y-%m-%d}"
 
 
 def _downstream(server: dict[str, Any]) -> str:

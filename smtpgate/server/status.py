@@ -9,6 +9,7 @@ from typing import Any
 
 import smtpgate
 from smtpgate.server.dns_status import dns
+from smtpgate.server.expiry import certificate_status
 from smtpgate.server.generation import Generation
 from smtpgate.server.lists import merged
 from smtpgate.server.worker_process import WorkerProcess
@@ -32,6 +33,7 @@ def status(
         "pid": os.getpid(),
         "uptime": round(now - started, 1),
         "configuration_age": round(now - generation.began, 1),
+        "certificate": certificate_status(generation.settings),
         "listeners": [str(listener.address) for listener in generation.settings.listeners],
         "crashes": crashes,
         "workers": [_worker(worker, now) for worker in workers],

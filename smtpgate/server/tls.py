@@ -5,6 +5,7 @@ import logging
 import os
 import pathlib
 import ssl
+from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from smtpgate.config.errors import ConfigError, ConfigErrors, quote
 from smtpgate.config.lines import find_lines
 from smtpgate.config.settings import Settings, TlsSettings
+from smtpgate.server.expiry import validity
 from smtpgate.server.openssl import AskingError, ask_for_certificates
 from smtpgate.smtp.client_certificates import ClientAuthorities
 from smtpgate.smtp.tls import NamedSSLObject, ServerContext, remember_name
@@ -78,18 +80,26 @@ class ServerTls:
         return {ask: build_context(self._settings, ask=ask) for ask in ([False, True] if self._asks else [False])}
 
 
-def check_files(settings: Settings, file: str) -> None:
-    """Raise ConfigErrors, about the configuration in `file`, unless the files that it names can be used."""
+def check_files(settings: Settings, file: str) -> list[str]:
+    """Raise ConfigErrors, about the configuration in `file`, unless the files that it names can be used.
+
+    Returns warnings: the certificate has expired, or soon will.
+    """
     if not settings.has_tls:
-        return
+        return []
+    lines = find_lines(pathlib.Path(file).read_text(encoding="utf-8-sig"))
+
+    def about(option: str, problem: str) -> ConfigError:
+        path = getattr(settings.tls, option)
+        return ConfigError(file, lines.get(("tls", option)), f"[tls] {option}", f"{quote(path)}: {problem}")
+
     try:
         build_context(settings.tls, ask=settings.asks_for_certificates)
     except CertificateError as error:
-        lines = find_lines(pathlib.Path(file).read_text(encoding="utf-8-sig"))
-        path = getattr(settings.tls, error.option)
-        raise ConfigErrors(
-            [ConfigError(file, lines.get(("tls", error.option)), f"[tls] {error.option}", f"{quote(path)}: {error}")]
-        ) from None
+        raise ConfigErrors([about(error.option, str(error))]) from None
+    found = validity(settings.tls.certificate)
+    trouble = found.trouble(datetime.now(UTC)) if found else ""
+    return [str(about("certificate", trouble))] if trouble else []
 
 
 def build_context(settings: TlsSettings, *, ask: bool = False) -> ssl.SSLContext:

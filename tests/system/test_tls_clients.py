@@ -143,6 +143,21 @@ def test_openssl_with_an_old_version(option: str, tls_gate: TlsGate) -> None:
     assert done.returncode != 0
 
 
+def test_an_expired_certificate_is_told_about(serve: Callable[..., Gate], tmp_path: Path) -> None:
+    certificate = issue(tmp_path, days=(-30, -1))
+    gate = serve(config=_CONFIG.replace("IMPLICIT", str(free_port())))
+    said = r'config.toml:14: \[tls\] certificate: "../certificate.pem": it expired on '
+    gate.program.wait_for(f"WARNING: {said}")
+    checked = gate.command("config", "check")
+    assert checked.returncode == 0
+    assert checked.stderr.startswith('warning: config.toml:14: [tls] certificate: "../certificate.pem": it expired on ')
+    assert "\n  certificate     WARNING: ../certificate.pem: it expired on " in gate.command("status").stdout
+    assert gate.command("reload").returncode == 0
+    gate.program.wait_for(f"WARNING: {said}", times=2)
+    issue(certificate.certificate.parent)
+    assert "\n  certificate     good until " in gate.command("status").stdout
+
+
 def client(gate: TlsGate, certificate: Certificate) -> smtplib.SMTP:
     found = smtplib.SMTP("127.0.0.1", gate.port, local_hostname="client.example.net", timeout=PATIENCE)
     found._host = NAME  # type: ignore[attr-defined]  # what the certificate is compared with
