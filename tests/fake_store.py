@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from smtpgate.store.greylist import Seen, StoreError, Triplet
+from smtpgate.store.verified import Kind, Verified
 
 
 class FakeGreylist:
@@ -41,3 +42,22 @@ class FakeDelivered:
         if self.broken:
             raise StoreError("locked")
         self.rows.setdefault(digest, {}).update(dict.fromkeys(recipients, at))
+
+
+class FakeVerified:
+    """The VerifiedAddresses protocol over a dict. broken: it raises StoreError. rows: what is known, and until when."""
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.broken = broken
+        self.rows: dict[tuple[Kind, str], tuple[Verified, float]] = {}
+
+    async def verified(self, kind: Kind, address: str) -> Verified | None:
+        if self.broken:
+            raise StoreError("locked")
+        known = self.rows.get((kind, address))
+        return known and known[0]
+
+    async def remember_verified(self, kind: Kind, address: str, known: Verified, expires: float) -> None:
+        if self.broken:
+            raise StoreError("locked")
+        self.rows[kind, address] = known, expires

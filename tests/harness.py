@@ -24,8 +24,10 @@ from smtpgate.smtp.services import Services
 from smtpgate.smtp.tls import CertificateMode, TlsMode
 from smtpgate.spool import Spool
 from smtpgate.values import network
+from smtpgate.verify.downstream import DownstreamProbe
+from smtpgate.verify.remembering import RememberingVerifier
 from tests.certificates import NAME
-from tests.fake_store import FakeDelivered, FakeGreylist
+from tests.fake_store import FakeDelivered, FakeGreylist, FakeVerified
 from tests.fakes import Clock, FakeDns, FakeDownstream
 
 # A test that waits for something that never comes must end by itself.
@@ -174,6 +176,7 @@ async def serving(
     networks = [network(text) for text in proxies]
     clock = Clock()
     dns = dns or FakeDns()
+    downstream = downstream or FakeDownstream()
     context = Context(
         dns=dns,
         lists=DnsLists(dns),
@@ -182,6 +185,7 @@ async def serving(
         hostname=settings.server.hostname,
         mynetworks=settings.server.mynetworks,
         relay_domains=settings.server.relay_domains,
+        verify_recipient=RememberingVerifier("recipient", DownstreamProbe(downstream, "mx"), FakeVerified(), clock),
     )
     engine = Engine(
         settings.phases,
@@ -191,7 +195,6 @@ async def serving(
         limits=engine_limits,
     )
     records: list[Record] = []
-    downstream = downstream or FakeDownstream()
     services = Services(
         settings.server.hostname,
         engine,

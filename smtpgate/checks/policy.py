@@ -142,8 +142,12 @@ def _attributes(tx: Transaction) -> Iterator[tuple[str, str]]:
     yield "sasl_method", "XCLIENT" if session.login else ""
     yield "sasl_username", session.login or ""
     yield "sasl_sender", ""
-    for unknown in ("ccert_subject", "ccert_issuer", "ccert_fingerprint", "ccert_pubkey_fingerprint"):
-        yield unknown, ""
+    shown = tls.client_certificate if tls else None
+    # Whose names it has is known only if somebody who is trusted signed it; the fingerprint proves itself.
+    yield "ccert_subject", _xtext(shown.subject) if shown and shown.verified else ""
+    yield "ccert_issuer", _xtext(shown.issuer) if shown and shown.verified else ""
+    yield "ccert_fingerprint", shown.fingerprint if shown else ""
+    yield "ccert_pubkey_fingerprint", shown.key_fingerprint if shown else ""
     yield "encryption_protocol", tls.version if tls else ""
     yield "encryption_cipher", tls.cipher if tls else ""
     yield "encryption_keysize", str(tls.bits if tls else 0)
@@ -151,6 +155,13 @@ def _attributes(tx: Transaction) -> Iterator[tuple[str, str]]:
     yield "policy_context", ""
     yield "compatibility_level", _LIKE_POSTFIX
     yield "mail_version", _LIKE_POSTFIX
+
+
+def _xtext(value: str) -> str:
+    """RFC 3461 §4, as Postfix sends names from certificates."""
+    return "".join(
+        chr(octet) if 33 <= octet <= 126 and octet not in b"+=" else f"+{octet:02X}" for octet in value.encode()
+    )
 
 
 def _state(tx: Transaction) -> str:

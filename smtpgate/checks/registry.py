@@ -21,6 +21,7 @@ from smtpgate.checks import (
     sender,
     spf,
     tls,
+    verification,
     waiting,
 )
 from smtpgate.phases.phase import Input
@@ -113,6 +114,20 @@ _ROWS = (
         effects=True,
         follows_list=True,
         own_deadline=True,
+    ),
+    CheckSpec(
+        "reject_unverified_sender",
+        verification.reject_unverified_sender,
+        Input.SENDER,
+        verification.VerificationOptions,
+        effects=True,
+    ),
+    CheckSpec(
+        "reject_unverified_recipient",
+        verification.reject_unverified_recipient,
+        Input.RECIPIENT,
+        verification.VerificationOptions,
+        effects=True,
     ),
     CheckSpec("check_spf", spf.check_spf, Input.SENDER, spf.SpfOptions, lookup=True),
     CheckSpec("score", score.score, Input.CLIENT, score.ScoreOptions, lookup=True, on_error="skip", score="gives"),

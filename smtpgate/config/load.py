@@ -21,6 +21,7 @@ from smtpgate.config.settings import (
     Settings,
     StoreSettings,
     TlsSettings,
+    VerificationSettings,
 )
 from smtpgate.phases.phase import Phase
 from smtpgate.phases.rule import CheckSpec
@@ -81,6 +82,7 @@ def load(text: str, registry: Mapping[str, CheckSpec], file: str = "config.toml"
     store = _section(document, "store", StoreSettings)
     record = _section(document, "record", RecordSettings)
     dns = _section(document, "dns", DnsSettings)
+    verification = _section(document, "verification", VerificationSettings)
     listeners = _listeners(document)
     delay_reject = server.delay_reject if server else ServerSettings().delay_reject
     rules = RuleReader(document, registry, delay_reject=delay_reject)
@@ -95,7 +97,7 @@ def load(text: str, registry: Mapping[str, CheckSpec], file: str = "config.toml"
     routes = _routes(document, listeners)
     if relay:
         check_relay(document, ("relay",), relay, [listener.address for listener in listeners])
-    if document.errors or not (server and tls and limits and relay and store and record and dns):
+    if document.errors or not (server and tls and limits and relay and store and record and dns and verification):
         raise ConfigErrors(document.errors)
     return Settings(
         server=server,
@@ -107,6 +109,7 @@ def load(text: str, registry: Mapping[str, CheckSpec], file: str = "config.toml"
         store=store,
         record=record,
         dns=dns,
+        verification=verification,
         phases={phase: tuple(placed.rule for placed in rules) for phase, rules in phases.items()},
         policies=tuple(policy.policy(phases) for policy in policies),
         tables=rules.tables.tables,

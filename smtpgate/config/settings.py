@@ -170,6 +170,22 @@ class DnsSettings:
     session_timeout: float = option(above_zero(duration), "60s", "the same for all answers of a session together")
 
 
+@dataclass(frozen=True, slots=True)
+class VerificationSettings:
+    """What reject_unverified_sender and reject_unverified_recipient ask and remember. Times in seconds."""
+
+    positive_expire: float = option(above_zero(duration), "31d", "how long a deliverable address is remembered")
+    positive_refresh: float = option(above_zero(duration), "7d", "after how long it is asked for anew, unnoticed")
+    negative_expire: float = option(above_zero(duration), "3d", "how long an undeliverable address is remembered")
+    negative_refresh: float = option(above_zero(duration), "3h", "after how long it is asked for anew, unnoticed")
+    wait: float = option(
+        above_zero(duration), "9s", "how long a client waits for an answer; later it helps the next one"
+    )
+    callouts: int = option(count, 20, "callouts that one worker makes at one time")
+    callout_rate: int = option(count, 10, "callouts that one worker makes a minute to one domain, and to one server")
+    private_servers: bool = option(boolean, False, "callouts to private and loopback addresses too")
+
+
 SECTIONS: Mapping[str, type[Any]] = {
     "server": ServerSettings,
     "listener": ListenerSettings,
@@ -180,6 +196,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "store": StoreSettings,
     "record": RecordSettings,
     "dns": DnsSettings,
+    "verification": VerificationSettings,
 }
 
 
@@ -201,6 +218,7 @@ class Settings:
     store: StoreSettings
     record: RecordSettings
     dns: DnsSettings
+    verification: VerificationSettings
     phases: Mapping[Phase, tuple[Rule, ...]]
     policies: tuple[Policy, ...] = ()
     tables: tuple[AccessTable, ...] = field(default=(), compare=False)

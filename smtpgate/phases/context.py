@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from smtpgate.dns.resolver import Resolver
 from smtpgate.dnsbl.lists import DnsLists
 from smtpgate.phases.facts import Address
+from smtpgate.phases.verification import AddressVerifier, NoVerifier
 from smtpgate.policy.client import PolicyClient
 from smtpgate.store.entries import StoredTables
 from smtpgate.store.greylist import Greylist
@@ -40,6 +41,8 @@ class Context:
     tables: StoredTables | None = None
     dotted_parents: bool = False
     recipient_delimiter: str = ""
+    verify_sender: AddressVerifier = field(default_factory=NoVerifier)
+    verify_recipient: AddressVerifier = field(default_factory=NoVerifier)
 
     def is_trusted(self, address: IPAddress) -> bool:
         """Whether the address lies in mynetworks."""

@@ -28,6 +28,7 @@ from smtpgate.server.recorder import Recorder
 from smtpgate.server.sockets import BACKLOG
 from smtpgate.server.table_files import TableFiles
 from smtpgate.server.tls import ServerTls
+from smtpgate.server.verification import Verifiers
 from smtpgate.smtp.client_table import ClientCounts
 from smtpgate.smtp.content import LinePolicy
 from smtpgate.smtp.dialog import Dialog
@@ -100,6 +101,7 @@ class Worker:
         cache = CachingResolver(stub)
         resolver = TimedResolver(cache)
         lists = DnsLists(resolver, CachingResolver(stub, size=0), mynetworks=settings.server.mynetworks)
+        verifiers = Verifiers(settings, resolver, downstream, store)
         context = Context(
             dns=resolver,
             lists=lists,
@@ -113,6 +115,8 @@ class Worker:
             tables=RememberedTables(store, time.monotonic),
             dotted_parents=not settings.server.parent_domain_matches_subdomains,
             recipient_delimiter=settings.server.recipient_delimiter,
+            verify_sender=verifiers.sender,
+            verify_recipient=verifiers.recipient,
         )
         spool = Spool(settings.server.spool)
         services = Services(
@@ -162,6 +166,7 @@ class Worker:
                     task.cancel()
             await lists.close()
             await recorder.close(STOP_WITHIN)
+            await verifiers.close()
             await downstream.close()
             await context.policy.close()
             stub.close()

@@ -68,3 +68,18 @@ access_entry = Table(
     Column("result", Text, nullable=False),
     sqlite_with_rowid=False,
 )
+
+# What was found out about addresses by asking who takes their mail. kind: "sender", "recipient". reason: what was said.
+# at, expires: seconds since 1970; the latter is read by the deletion only.
+verified_address = Table(
+    "verified_address",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("address", Text, primary_key=True),
+    Column("deliverable", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("expires", Double, nullable=False),
+    Index("verified_address_expires", "expires"),
+    sqlite_with_rowid=False,
+)

@@ -26,6 +26,7 @@ from smtpgate.store import statements
 from smtpgate.store.greylist import Seen, StoreError, Triplet
 from smtpgate.store.migrate import upgrade
 from smtpgate.store.url import database_path
+from smtpgate.store.verified import Kind, Verified
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +113,19 @@ class SqliteStore:
         )
         return dict(rows)
 
+    async def verified(self, kind: Kind, address: str) -> Verified | None:
+        """What is known of an address (VerifiedAddresses)."""
+        key = {"kind": kind, "address": _text(address)}
+        row = await self._request(lambda connection: statements.VERIFIED.run(connection, **key).fetchone())
+        return None if row is None else Verified(bool(row[0]), *row[1:])
+
+    async def remember_verified(self, kind: Kind, address: str, known: Verified, expires: float) -> None:
+        """Note what was found out about an address (VerifiedAddresses)."""
+        row = {**known._asdict(), "reason": _text(known.reason), "kind": kind, "address": _text(address)}
+        await self._request(
+            lambda connection: statements.REMEMBER_VERIFIED.run(connection, expires=expires, **row).rowcount
+        )
+
     async def delete_before(self, record_at: float, greylist_at: float, delivered_at: float) -> int:
         """Delete what is old, a batch a transaction (Store)."""
         deleted = 0
@@ -119,6 +133,7 @@ class SqliteStore:
             (_delete_records, record_at),
             (_delete_expired, greylist_at),
             (_delete_delivered, delivered_at),
+            (_delete_verified, greylist_at),
         )
         for delete, before in deletions:
             batch = _DELETED_AT_ONCE
@@ -296,6 +311,10 @@ def _delete_expired(connection: sqlite3.Connection, before: float) -> int:
 
 def _delete_delivered(connection: sqlite3.Connection, before: float) -> int:
     return statements.DELETE_DELIVERED.run(connection, before=before, most=_DELETED_AT_ONCE).rowcount
+
+
+def _delete_verified(connection: sqlite3.Connection, before: float) -> int:
+    return statements.DELETE_VERIFIED.run(connection, before=before, most=_DELETED_AT_ONCE).rowcount
 
 
 def _text(text: str | None) -> str:

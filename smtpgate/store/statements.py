@@ -11,7 +11,7 @@ from sqlalchemy import BindParameter, Column, bindparam, case, delete, func, ins
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.expression import ClauseElement
 
-from smtpgate.store.schema import access_entry, delivered, greylist, record, record_address
+from smtpgate.store.schema import access_entry, delivered, greylist, record, record_address, verified_address
 
 
 class Statement:
@@ -84,6 +84,18 @@ def _set_entry() -> ClauseElement:
     )
 
 
+def _remember_verified() -> ClauseElement:
+    """Note what was found out about an address: (kind, address, deliverable, reason, at, expires)."""
+    row = sqlite.insert(verified_address).values(
+        {column.name: bindparam(column.name) for column in verified_address.columns}
+    )
+    found = ("deliverable", "reason", "at", "expires")
+    return row.on_conflict_do_update(
+        index_elements=[verified_address.c.kind, verified_address.c.address],
+        set_={name: row.excluded[name] for name in found},
+    )
+
+
 _EXPIRED = (
     select(greylist.c.client, greylist.c.sender, greylist.c.recipient)
     .where(greylist.c.expires <= bindparam("before"))
@@ -92,6 +104,11 @@ _EXPIRED = (
 _FORGOTTEN = (
     select(delivered.c.digest, delivered.c.recipient)
     .where(delivered.c.at < bindparam("before"))
+    .limit(bindparam("most"))
+)
+_STALE = (
+    select(verified_address.c.kind, verified_address.c.address)
+    .where(verified_address.c.expires <= bindparam("before"))
     .limit(bindparam("most"))
 )
 _OLD = (
@@ -108,6 +125,15 @@ DELETE_EXPIRED = Statement(
 DELIVERED = Statement(select(delivered.c.recipient).where(delivered.c.digest == bindparam("digest")))
 REMEMBER = Statement(_remember())
 DELETE_DELIVERED = Statement(delete(delivered).where(tuple_(delivered.c.digest, delivered.c.recipient).in_(_FORGOTTEN)))
+VERIFIED = Statement(
+    select(verified_address.c.deliverable, verified_address.c.reason, verified_address.c.at).where(
+        verified_address.c.kind == bindparam("kind"), verified_address.c.address == bindparam("address")
+    )
+)
+REMEMBER_VERIFIED = Statement(_remember_verified())
+DELETE_VERIFIED = Statement(
+    delete(verified_address).where(tuple_(verified_address.c.kind, verified_address.c.address).in_(_STALE))
+)
 NEXT_RECORD_ID = Statement(select(func.coalesce(func.max(record.c.id), 0) + 1))
 # rows: a JSON list of lists, each as long as the list of columns here.
 _RECORD_COLUMNS = [record.c[name] for name in ("id", "at", "ref", "client", "helo", "sender", "outcome", "story")]

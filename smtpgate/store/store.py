@@ -5,9 +5,10 @@ from typing import Any, Protocol
 
 from smtpgate.store.delivered import DeliveredRecipients
 from smtpgate.store.greylist import Greylist
+from smtpgate.store.verified import VerifiedAddresses
 
 
-class Store(Greylist, DeliveredRecipients, Protocol):
+class Store(Greylist, DeliveredRecipients, VerifiedAddresses, Protocol):
     """The database. Every method but close() raises StoreError when it cannot answer now."""
 
     async def write_records(self, stories: Sequence[dict[str, Any]]) -> None:
@@ -15,11 +16,11 @@ class Store(Greylist, DeliveredRecipients, Protocol):
         ...
 
     async def delete_before(self, record_at: float, greylist_at: float, delivered_at: float) -> int:
-        """Delete records that began before `record_at`, triplets that expired by `greylist_at`, and what was remembered
-        of deliveries before `delivered_at`.
+        """Delete records that began before `record_at`, triplets and verified addresses that expired by `greylist_at`,
+        and what was remembered of deliveries before `delivered_at`.
 
-        All are seconds since 1970. It works in bounded batches, so that nobody waits long for it. Returns how many
-        records, triplets and recipients were deleted.
+        All are seconds since 1970. It works in bounded batches, so that nobody waits long for it. Returns how many rows
+        were deleted.
         """
         ...
 

@@ -11,6 +11,7 @@ from smtpgate.phases.context import Context
 from smtpgate.phases.facts import NULL_SENDER, Address, Session, Transaction
 from smtpgate.phases.rule import CheckSpec
 from smtpgate.phases.verdict import Verdict
+from smtpgate.phases.verification import AddressVerifier, NoVerifier
 from tests.fake_store import FakeGreylist
 from tests.fakes import Clock, FakeDns, FakePolicy
 
@@ -35,6 +36,7 @@ def context(
     own_addresses: tuple[str, ...] = (),
     recipients: tuple[str, ...] = (),
     policy: FakePolicy | None = None,
+    verifier: AddressVerifier | None = None,
     **more: Any,
 ) -> Context:
     dns = dns or FakeDns()
@@ -49,6 +51,8 @@ def context(
         own_addresses=frozenset(map(ipaddress.ip_address, own_addresses)),
         recipients=frozenset(recipients),
         policy=policy or FakePolicy(),  # type: ignore[arg-type]
+        verify_sender=verifier or NoVerifier(),
+        verify_recipient=verifier or NoVerifier(),
         **more,
     )
 

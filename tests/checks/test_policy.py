@@ -7,7 +7,7 @@ import pytest
 
 from smtpgate.checks.registry import REGISTRY
 from smtpgate.config.load import load
-from smtpgate.phases.facts import TlsFacts, Transaction, Via
+from smtpgate.phases.facts import ClientCertificate, TlsFacts, Transaction, Via
 from smtpgate.phases.phase import Input, Phase
 from smtpgate.policy.connection import PolicyUnavailable
 from smtpgate.policy.service import PolicyLimits
@@ -158,6 +158,16 @@ async def test_what_a_trusted_server_says_of_its_client_is_not_looked_up() -> No
 async def test_states(phase: Phase, esmtp: bool, state: str, count: str) -> None:
     attributes = await told(at(phase, esmtp=esmtp))
     assert (attributes["protocol_state"], attributes["recipient_count"]) == (state, count)
+
+
+@pytest.mark.parametrize(("verified", "subject", "issuer"), [(True, "Jane+20Doe+2B+3D", "CA"), (False, "", "")])
+async def test_a_certificates_names_count_if_somebody_trusted_signed_it(
+    verified: bool, subject: str, issuer: str
+) -> None:
+    shown = ClientCertificate("Jane Doe+=", "CA", "0A:1B", "2C:3D", verified)
+    attributes = await told(at(Phase.RCPT, tls=TlsFacts("TLSv1.3", "x", 256, None, shown)))
+    assert (attributes["ccert_subject"], attributes["ccert_issuer"]) == (subject, issuer)
+    assert (attributes["ccert_fingerprint"], attributes["ccert_pubkey_fingerprint"]) == ("0A:1B", "2C:3D")
 
 
 async def test_before_anything_was_said() -> None:

@@ -27,9 +27,9 @@ def _in_a_directory_with_a_configuration(tmp_path, monkeypatch):
 def test_creates_it_says_so_and_works_again_at_once(tmp_path, capfd):
     path = tmp_path / "var" / "smtpgate.db"
     assert main(["db", "upgrade"]) == 0
-    assert capfd.readouterr() == (f"smtpgate: database {path} created (0003)\n", "")
+    assert capfd.readouterr() == (f"smtpgate: database {path} created (0004)\n", "")
     assert main(["db", "upgrade"]) == 0
-    assert capfd.readouterr() == (f"smtpgate: database {path} is already up to date (0003)\n", "")
+    assert capfd.readouterr() == (f"smtpgate: database {path} is already up to date (0004)\n", "")
 
 
 def test_trouble_is_one_line_and_status_1(tmp_path, capfd):

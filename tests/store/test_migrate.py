@@ -34,8 +34,8 @@ def test_the_migrations_lead_to_the_schema(tmp_path):
 
 def test_creates_directory_and_database_then_has_nothing_to_do(tmp_path):
     path = tmp_path / "new" / "50%" / "smtpgate.db"
-    assert upgrade(f"sqlite:///{path}") == f"{path} created (0003)"
-    assert upgrade(f"sqlite:///{path}") == f"{path} is already up to date (0003)"
+    assert upgrade(f"sqlite:///{path}") == f"{path} created (0004)"
+    assert upgrade(f"sqlite:///{path}") == f"{path} is already up to date (0004)"
     assert tables(path) == {*metadata.tables, "alembic_version"}
 
 

@@ -15,6 +15,7 @@ from smtpgate.store.greylist import Seen, StoreError, Triplet
 from smtpgate.store.lookup import by_address, by_reference
 from smtpgate.store.migrate import upgrade
 from smtpgate.store.sqlite import SqliteStore, open_store
+from smtpgate.store.verified import Verified
 
 ALICE = Triplet("192.0.2.0/24", "alice@example.com", "bob@example.org")
 OPTIONS = {"delay": 300.0, "window": 172_800.0, "lifetime": 3_024_000.0}
@@ -394,3 +395,17 @@ def test_a_story_is_kept_to_the_letter(path):
     asyncio.run(write())
     ((text,),) = rows(path, "SELECT story FROM record")
     assert json.loads(text) == story(recipients=['"quoted\\"@example.org'])
+
+
+async def test_verified_addresses_are_kept_replaced_and_deleted(store):
+    known = Verified(True, "Ok \udcff", 1000.0)
+    assert await store.verified("sender", "a@x") is None
+    await store.remember_verified("sender", "a@x", known, 2000.0)
+    assert await store.verified("sender", "a@x") == known._replace(reason="Ok \\udcff")
+    assert await store.verified("recipient", "a@x") is None
+    gone = Verified(False, "No such user", 1500.0)
+    await store.remember_verified("sender", "a@x", gone, 3000.0)
+    await store.delete_before(record_at=0, greylist_at=2999.0, delivered_at=0)
+    assert await store.verified("sender", "a@x") == gone
+    await store.delete_before(record_at=0, greylist_at=3000.0, delivered_at=0)
+    assert await store.verified("sender", "a@x") is None
