@@ -1,7 +1,7 @@
 """Asks the mail servers of a stranger's domain whether they would take a bounce for an address.
 
-Whoever sends us mail makes us do this, so it must not become a weapon: callouts are bounded at one time, and a minute to
-one domain, and a minute to one server; each asks few servers, and none inside our own network.
+Whoever sends us mail makes us do this, so it must not become a weapon: callouts are bounded at one time, and a minute
+to one domain and to one server; each asks few servers, and none inside our own network.
 """
 
 import asyncio
