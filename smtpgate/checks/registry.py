@@ -6,6 +6,7 @@ from types import MappingProxyType
 from smtpgate.checks import (
     access,
     access_tables,
+    attachments,
     client,
     dkim,
     dnsbl,
@@ -151,6 +152,9 @@ _ROWS = (
         "check_ccert_access", access_tables.check_ccert_access, Input.CLIENT, access_tables.AccessOptions, memo=False
     ),
     CheckSpec("check_sasl_access", access_tables.check_sasl_access, Input.SENDER, access_tables.AccessOptions),
+    CheckSpec(
+        "reject_attachment", attachments.reject_attachment, Input.MESSAGE, attachments.AttachmentOptions, lookup=True
+    ),
     CheckSpec("check_dkim", dkim.check_dkim, Input.MESSAGE, dkim.DkimOptions, lookup=True),
     *(
         CheckSpec(f"check_{subject}_{kind}_access", check, known, access_tables.ForeignNamesOptions, lookup=True)
