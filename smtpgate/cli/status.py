@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from smtpgate.cli.age import age
 from smtpgate.cli.settings import add_config_option, control_path
 from smtpgate.server.control import ControlError, ask
 
@@ -34,10 +35,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _lines(status: dict[str, Any]) -> Iterator[str]:
     workers, totals, records = status["workers"], status["totals"], status["records"]
-    yield f"smtpgate {status['version']} (pid {status['pid']}), up for {_age(status['uptime'])}"
+    yield f"smtpgate {status['version']} (pid {status['pid']}), up for {age(status['uptime'])}"
     yield f"  listens on      {', '.join(status['listeners'])}"
     yield from _certificate(status["certificate"])
-    yield f"  configuration   in force for {_age(status['configuration_age'])}"
+    yield f"  configuration   in force for {age(status['configuration_age'])}"
     yield f"  transactions    {', '.join(f'{count} {outcome}' for outcome, count in totals.items()) or 'none yet'}"
     yield f"  messages        {status['messages_per_second']:.1f} a second accepted in the last minute"
     yield f"  records         {records['waiting']} wait for the store, {records['dropped']} were dropped"
@@ -50,7 +51,7 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     for worker in workers:
         memory = "-" if worker["memory"] is None else f"{worker['memory'] / 2**20:.0f} MiB"
         yield (
-            f"  {worker['pid']:>7}  {worker['state']:<8}  {_age(worker['age']):>6}  {worker['sessions']:>8}"
+            f"  {worker['pid']:>7}  {worker['state']:<8}  {age(worker['age']):>6}  {worker['sessions']:>8}"
             f"  {worker['transactions']:>7}  {worker['messages_per_second']:>10.1f}  {memory:>8}"
         )
 
@@ -99,14 +100,4 @@ def _downstream(server: dict[str, Any]) -> str:
     workers = sum(server["state"].values())
     down = workers - server["state"].get("up", 0)
     where = f" in {down} of {workers} workers" if down < workers else ""
-    return f"{server['name']}: put aside{where} for {_age(server['seconds'])}: {server['last_error']}; {taken}"
-
-
-def _age(seconds: float) -> str:
-    """So many days, hours, minutes or seconds: the largest two that matter."""
-    minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)
-    if days:
-        return f"{days}d {hours % 24}h"
-    if hours:
-        return f"{hours}h {minutes % 60}m"
-    return f"{minutes}m {int(seconds % 60)}s" if minutes else f"{int(seconds)}s"
+    return f"{server['name']}: put aside{where} for {age(server['seconds'])}: {server['last_error']}; {taken}"

@@ -23,6 +23,8 @@ from smtpgate.config.settings import (
     TlsSettings,
     VerificationSettings,
 )
+from smtpgate.dnsbl.dead import death_of
+from smtpgate.dnsbl.listing import lists_in
 from smtpgate.phases.phase import Phase
 from smtpgate.phases.rule import CheckSpec
 from smtpgate.values import Network
@@ -99,6 +101,7 @@ def load(text: str, registry: Mapping[str, CheckSpec], file: str = "config.toml"
         check_relay(document, ("relay",), relay, [listener.address for listener in listeners])
     if document.errors or not (server and tls and limits and relay and store and record and dns and verification):
         raise ConfigErrors(document.errors)
+    lists = [phases, *(policy.own for policy in policies)]
     return Settings(
         server=server,
         listeners=tuple(listeners),
@@ -113,7 +116,7 @@ def load(text: str, registry: Mapping[str, CheckSpec], file: str = "config.toml"
         phases={phase: tuple(placed.rule for placed in rules) for phase, rules in phases.items()},
         policies=tuple(policy.policy(phases) for policy in policies),
         tables=rules.tables.tables,
-        warnings=tuple(map(str, (*_warnings(document, server), *rules.tables.warnings))),
+        warnings=tuple(map(str, (*_warnings(document, server, lists), *rules.tables.warnings))),
         effective=_effective(document, server, phases) | {"policy": [policy.effective for policy in policies]},
     )
 
@@ -217,11 +220,18 @@ def _check_limits(document: Document, limits: LimitSettings) -> None:
         document.error(("limits", key), "memory_per_message is more than a quarter of message_memory", "less")
 
 
-def _warnings(document: Document, server: ServerSettings) -> Iterator[ConfigError]:
+def _warnings(
+    document: Document, server: ServerSettings, lists: Iterable[Mapping[Phase, Iterable[Placed]]]
+) -> Iterator[ConfigError]:
     if not server.relay_domains:
         path = ("server", "relay_domains")
         problem = "empty: mail is accepted from mynetworks only" if server.mynetworks else "empty: no mail is accepted"
         yield ConfigError(document.file, document.line(path), "[server] relay_domains", problem)
+    for placed in (placed for phases in lists for rules in phases.values() for placed in rules):
+        for listing, _ in lists_in(placed.rule.options):
+            if death := death_of(listing.zone):
+                problem = f"{listing.public_name} is no more, since {death.when}: see {death.source}"
+                yield ConfigError(document.file, placed.line, placed.rule.text, problem)
 
 
 def _effective(document: Document, server: ServerSettings, phases: Mapping[Phase, Iterable[Placed]]) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """A list as a rule names it, and what its answers mean. One that is no listing must never be taken for one."""
 
+import dataclasses
 import ipaddress
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from smtpgate.dns.resolver import reverse_name
 from smtpgate.values import IPAddress, is_fqdn
@@ -150,3 +151,15 @@ def _numbers(ranges: list[str]) -> frozenset[int]:
             return frozenset()
         numbers.update(range(int(first), int(last) + 1))
     return frozenset(numbers)
+
+
+def lists_in(value: Any, weight: int = 1) -> Iterator[tuple[DnsList, int]]:
+    """The lists in a rule's options, wherever they stand, and what a listing weighs for rules that say so."""
+    if isinstance(value, DnsList):
+        yield value, weight
+    elif dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            yield from lists_in(getattr(value, field.name), getattr(value, "weight", weight))
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from lists_in(part, weight)

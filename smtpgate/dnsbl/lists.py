@@ -92,25 +92,15 @@ class DnsLists:
         answer = await self._query(name, health)
         if self._tests is not None:
             await health.tested.wait()
-        counting = tuple(address for address in answer.records if listing.counts(address))
+        said = _said(listing, answer)
         if not answer.failed:
-            health.answered(
-                None if is_in(client, self._mynetworks) else client,
-                bool(counting),
-                listing.refusal(answer.records),
-            )
-        if health.state is State.SUSPENDED:
-            return _unbelieved(listing, name, health, _evidence(listing, answer))
-        return ListAnswer(listing, name, _evidence(listing, answer), counting, answer.failed)
+            counted = None if is_in(client, self._mynetworks) else client
+            health.answered(counted, said.listed, listing.refusal(answer.records))
+        return _unbelieved(listing, name, health, said.evidence) if health.state is State.SUSPENDED else said
 
     async def reason(self, answer: ListAnswer) -> str | None:
         """The list's own explanation, often an address to visit (RFC 5782 §2.1): printable, at most 200 characters."""
-        texts = await self._dns.query(answer.name, "TXT")
-        if not texts.records:
-            return None
-        text = texts.records[0].decode("ascii", "replace")
-        printable = "".join(char if " " <= char <= "~" else "?" for char in text)
-        return answer.listing.hide(printable)[:_LONGEST_REASON].strip() or None
+        return await reason(self._dns, answer)
 
     def start(self, listings: Iterable[DnsList]) -> None:
         """Test these lists now, and them and all others that are asked from time to time, until close()."""
@@ -165,6 +155,26 @@ class DnsLists:
                 if not health.changed.is_set():
                     break
                 health.changed.clear()
+
+
+async def ask_once(dns: Resolver, listing: DnsList, subject: IPAddress | str) -> ListAnswer:
+    """Ask a list, whether it can be believed or not."""
+    return _said(listing, await dns.query(listing.question(subject), "A"))
+
+
+async def reason(dns: Resolver, answer: ListAnswer) -> str | None:
+    """The explanation of an answer: see DnsLists.reason()."""
+    texts = await dns.query(answer.name, "TXT")
+    if not texts.records:
+        return None
+    text = texts.records[0].decode("ascii", "replace")
+    printable = "".join(char if " " <= char <= "~" else "?" for char in text)
+    return answer.listing.hide(printable)[:_LONGEST_REASON].strip() or None
+
+
+def _said(listing: DnsList, answer: Answer) -> ListAnswer:
+    counting = tuple(address for address in answer.records if listing.counts(address))
+    return ListAnswer(listing, answer.name, _evidence(listing, answer), counting, answer.failed)
 
 
 def _unbelieved(listing: DnsList, name: str, health: ListHealth, seen: Mapping[str, Any]) -> ListAnswer:

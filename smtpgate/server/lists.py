@@ -1,35 +1,34 @@
 """The DNS block and allow lists of a configuration, and how they are doing in all workers together."""
 
-import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from smtpgate.config.settings import Settings
 from smtpgate.dnsbl.latency import Latency
-from smtpgate.dnsbl.listing import DnsList
+from smtpgate.dnsbl.listing import DnsList, lists_in
 from smtpgate.phases.rule import Rule
 
 # The worst is what the administrator wants to know of.
 _STATES = ("suspended", "failing", "untested", "good")
 
 
-def configured_lists(settings: Settings) -> Iterator[tuple[Rule, DnsList]]:
-    """Every list that a rule's options name, and the rule."""
+@dataclass(frozen=True, slots=True)
+class ConfiguredList:
+    """A list that a rule asks. allows: to be on it is good."""
+
+    rule: Rule
+    listing: DnsList
+    allows: bool
+
+
+def configured_lists(settings: Settings) -> Iterator[ConfiguredList]:
+    """Every list that a rule's options name."""
     for rule in settings.rules:
-        for listing in _lists_in(rule.options):
-            yield rule, listing
-
-
-def _lists_in(value: Any) -> Iterator[DnsList]:
-    if isinstance(value, DnsList):
-        yield value
-    elif dataclasses.is_dataclass(value):
-        for field in dataclasses.fields(value):
-            yield from _lists_in(getattr(value, field.name))
-    elif isinstance(value, tuple | list):
-        for part in value:
-            yield from _lists_in(part)
+        allows = rule.spec.name.startswith("permit_")
+        for listing, weight in lists_in(rule.options):
+            yield ConfiguredList(rule, listing, allows or weight < 0)
 
 
 def merged(reports: Iterable[Iterable[Mapping[str, Any]]]) -> list[dict[str, Any]]:

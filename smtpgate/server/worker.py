@@ -151,7 +151,7 @@ class Worker:
         trimming = asyncio.create_task(heap.watch()) if heap else None
         await asyncio.to_thread(_prepare, spool)
         await recorder.start()
-        lists.start(listing for _, listing in configured_lists(settings))
+        lists.start(one.listing for one in configured_lists(settings))
         learning = asyncio.create_task(downstream.learn_extensions())
         try:
             await self._listen(services)
