@@ -84,7 +84,7 @@ class Encoder:
         if not self._strict:
             _check(chunk)
         # RFC 5321 §4.5.2: a line that begins with a dot gets a second one.
-        if _LF_DOT.search(chunk):
+        if b"." in chunk and _LF_DOT.search(chunk):
             chunk = chunk.replace(b"\r\n.", b"\r\n..")
         return b"." + chunk if at_line_start and chunk.startswith(b".") else chunk
 

@@ -9,6 +9,7 @@ from smtpgate.phases.reply import Reply
 from smtpgate.smtp.address import AddressError, parse_path
 from smtpgate.smtp.command import CommandError, parse_chunk, parse_mail_parameters, parse_rcpt_parameters
 from smtpgate.smtp.content import TOO_LARGE
+from smtpgate.smtp.conversation import Conversation
 from smtpgate.smtp.data import DataDecoder
 from smtpgate.smtp.forwarded import (
     IN_TRANSACTION,
@@ -20,7 +21,6 @@ from smtpgate.smtp.forwarded import (
     spoken_for,
 )
 from smtpgate.smtp.offer import keywords, relayed_extensions
-from smtpgate.smtp.protocol import Connection
 from smtpgate.values import Network, is_in
 
 OK = Reply(250, "0.0", "Ok")
@@ -48,7 +48,7 @@ _START_INPUT = b"354 End data with <CR><LF>.<CR><LF>\r\n"
 _HELO_NAME = re.compile(r"[!-~]{1,255}(?= |\Z)")
 
 
-class Dialog(Connection):
+class Dialog(Conversation):
     """Answers the commands. Each method is given the command's argument; errors are raised as CommandError."""
 
     _relayed: frozenset[str] = frozenset()  # what was offered that the downstream must do too
@@ -161,8 +161,13 @@ class Dialog(Connection):
         await self.flush()
         incoming = self.reception.begin_content()
         decoder = DataDecoder(incoming.add)
+
+        def take(data: bytes) -> bool:
+            decoder.feed(data)
+            return not decoder.done and not incoming.is_behind
+
         while not decoder.done:
-            decoder.feed(await self.data())
+            await self.receive(take)
             if incoming.is_behind:
                 await incoming.flush()
         self.intake.take_back(decoder.rest)
@@ -181,8 +186,13 @@ class Dialog(Connection):
                 self.reception.end_transaction()
                 return
             incoming = self.reception.begin_content()
+
+        def take(data: bytes) -> bool:
+            incoming.add(data)
+            return not incoming.is_behind
+
         while self.chunk_left:
-            incoming.add(await self.chunk())
+            await self.receive_chunk(take)
             if incoming.is_behind:
                 await incoming.flush()
         if is_last or incoming.refusal is not None:
@@ -238,7 +248,7 @@ class Dialog(Connection):
             raise CommandError(NOT_IMPLEMENTED)
         if argument:
             raise CommandError(NO_ARGUMENT)
-        await self.secure(READY_FOR_TLS)
+        await self.start_tls(READY_FOR_TLS)
 
     async def smtp_XCLIENT(self, argument: str) -> None:
         """Postfix's XCLIENT_README: the session begins anew, with the client that is named."""

@@ -317,4 +317,4 @@ async def until(condition: Any) -> None:
 
 
 def has_bytes(gate: Gate) -> bool:
-    return any(connection._more_is_there() for connection in gate.services.connections)
+    return any(connection.more_is_there() for connection in gate.services.connections)

@@ -210,8 +210,11 @@ async def test_a_client_that_never_reads_is_ended() -> None:
     """Its replies pile up within the socket's bounds only, then the time-out ends it."""
     async with serving(limits=DialogLimits(command_timeout=0.1, junk_command_limit=10**9)) as gate:
         async with gate.client() as client:
-            sock = client.writer.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            await client.reply()
+            client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            (connection,) = gate.services.connections
+            # The kernel takes megabytes otherwise.
+            connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
             client.reader._transport.pause_reading()  # type: ignore[attr-defined]
             async with asyncio.timeout(PATIENCE):
                 with pytest.raises(ConnectionError):
