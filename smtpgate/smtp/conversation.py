@@ -38,7 +38,7 @@ ACCESS_DENIED = Reply(503, "7.0", "Error: access denied")
 # RFC 2920 §3.1: these must be the last command of a pipelined group.
 _LAST_IN_GROUP = frozenset({"HELO", "EHLO", "DATA", "NOOP", "VRFY", "EXPN", "HELP", "STARTTLS", "AUTH"})
 
-# After so many commands without waiting, others have their turn.
+# After so many commands in one go the client gets its replies, and others have their turn.
 _TURN = 50
 
 # The largest chunk that is read only to be dropped, as a multiple of the largest message.
@@ -209,6 +209,7 @@ class Conversation(Connection):
             if line is None:
                 line, in_a_row = await self._wait_for_line(), 0
             elif (in_a_row := in_a_row + 1) % _TURN == 0:
+                await self.flush()
                 await asyncio.sleep(0)
             mistakes = self.conduct.mistakes
             try:

@@ -29,8 +29,9 @@ class Connection(SMTP):
 
     # Whatever has no slot stands in a dictionary that each connection has for itself: kilobytes for an idle client.
     __slots__ = (
-        "_can_write", "_certificates", "_handler_coroutine", "_is_slow_reader", "_listener", "_proxies", "_shaking_hands",
-        "_timeout_handle", "_waiting_since", "hostname", "intake", "loop", "services", "tls_mode", "transport",
+        "_can_write", "_certificates", "_handler_coroutine", "_is_slow_reader", "_listener", "_proxies",
+        "_shaking_hands", "_timeout_handle", "_waiting_since", "hostname", "intake", "loop", "services", "tls_mode",
+        "transport",
     )  # fmt: skip
 
     def __init__(
