@@ -58,7 +58,7 @@ async def reject_authenticated_sender_login_mismatch(tx: Transaction, ctx: Conte
 
     Postfix: reject_authenticated_sender_login_mismatch, 553 5.7.1.
     """
-    return _of_login(tx, _owners_of(tx.sender, options) or frozenset())
+    return _of_login(tx, _owners_of(tx.sender, ctx, options) or frozenset())
 
 
 async def reject_known_sender_login_mismatch(tx: Transaction, ctx: Context, options: LoginOptions) -> Verdict:
@@ -66,7 +66,7 @@ async def reject_known_sender_login_mismatch(tx: Transaction, ctx: Context, opti
 
     Postfix: reject_known_sender_login_mismatch, 553 5.7.1.
     """
-    found = _owners_of(tx.sender, options)
+    found = _owners_of(tx.sender, ctx, options)
     if found is None:
         return DUNNO
     return _of_login(tx, found) if tx.session.login is not None else _not_logged_in(tx.sender)
@@ -77,16 +77,16 @@ async def reject_unauthenticated_sender_login_mismatch(tx: Transaction, ctx: Con
 
     Postfix: reject_unauthenticated_sender_login_mismatch, 553 5.7.1.
     """
-    if tx.session.login is not None or _owners_of(tx.sender, options) is None:
+    if tx.session.login is not None or _owners_of(tx.sender, ctx, options) is None:
         return DUNNO
     return _not_logged_in(tx.sender)
 
 
-def _owners_of(sender: Address, options: LoginOptions) -> frozenset[str] | None:
+def _owners_of(sender: Address, ctx: Context, options: LoginOptions) -> frozenset[str] | None:
     """The logins that own a sender; None if it has no owner."""
     if sender.is_null:
         return None
-    return next((options.owners[key] for key in sender.keys if key in options.owners), None)
+    return next((options.owners[key] for key in sender.keys(ctx.recipient_delimiter) if key in options.owners), None)
 
 
 def _of_login(tx: Transaction, found: frozenset[str]) -> Verdict:

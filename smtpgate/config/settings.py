@@ -14,6 +14,7 @@ from smtpgate.phases.access_table import AccessTable
 from smtpgate.phases.phase import Phase
 from smtpgate.phases.policy import Policy
 from smtpgate.phases.rule import Rule, option
+from smtpgate.tables.mailboxes import mailboxes
 from smtpgate.values import (
     Endpoint,
     Network,
@@ -27,7 +28,6 @@ from smtpgate.values import (
     endpoint,
     limit,
     list_of,
-    mailbox,
     nameserver,
     network,
     prefix_length,
@@ -49,7 +49,7 @@ class ServerSettings:
     mynetworks: tuple[Network, ...] = option(list_of(network), [], "clients in these networks may send anywhere")
     relay_domains: frozenset[str] = option(list_of(domain, frozenset), [], "domains that mail is accepted for")
     recipients: frozenset[str] = option(
-        list_of(mailbox, frozenset), [], "who exists in relay_domains; [] leaves it to the downstream"
+        mailboxes, [], "who exists in relay_domains, or files that tell; [] leaves it to the downstream"
     )
     spool: str = option(directory, "var/spool", "directory for what is too large to be kept in memory")
     delay_reject: bool = option(

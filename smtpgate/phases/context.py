@@ -23,7 +23,7 @@ class Context:
     lists: DNS block and allow lists. clock: the wall time in seconds since 1970. relay_domains: what mail is accepted
     for, lower-case A-labels.
     own_addresses: those of this machine's interfaces. recipients: the mailboxes of relay_domains that exist, as
-    Address.keys has them; empty if they are not listed.
+    Address.keys() has them; empty if they are not listed.
     tables: access tables that the store has. dotted_parents: tables have parent domains as ".example.org".
     recipient_delimiter: the characters that an address's extension may begin with.
     """
@@ -67,4 +67,6 @@ class Context:
         if not self.recipients or address.domain not in self.relay_domains:
             return False
         # RFC 5321 §4.5.1: every domain that takes mail has a postmaster.
-        return address.local.lower() != "postmaster" and self.recipients.isdisjoint(address.keys)
+        return address.local.lower() != "postmaster" and self.recipients.isdisjoint(
+            address.keys(self.recipient_delimiter)
+        )

@@ -86,7 +86,9 @@ class Engine:
         policies: Sequence[Policy] = (),
         limits: Limits | None = None,
     ) -> None:
-        self._policies = Policies({phase: tuple(lists.get(phase, ())) for phase in Phase}, policies)
+        self._policies = Policies(
+            {phase: tuple(lists.get(phase, ())) for phase in Phase}, policies, ctx.recipient_delimiter
+        )
         self._ctx = ctx
         self._delay_reject = delay_reject
         self._limits = limits or Limits()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from smtpgate.mailauth.message import Message
 from smtpgate.phases.score import Points, Score
+from smtpgate.tables.keys import without_extension
 from smtpgate.values import IPAddress
 
 if TYPE_CHECKING:
@@ -49,12 +50,13 @@ class Address:
         """Whether the domain is an address literal such as [192.0.2.1]."""
         return self.domain.startswith("[")
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """Under what a list of mailboxes may name it: as it is, without "+extension", and as @domain; lower case."""
+    def keys(self, delimiters: str) -> tuple[str, ...]:
+        """Under what a list of mailboxes may name it: as it is, without its extension, as @domain; lower case.
+
+        delimiters: the characters that an extension may begin with. Postfix: mail_addr_find.
+        """
         local, domain = self.local.lower(), f"@{self.domain}"
-        plain = local.partition("+")[0]
-        return (local + domain, plain + domain, domain) if plain and plain != local else (local + domain, domain)
+        return local + domain, without_extension(local, delimiters) + domain, domain
 
     def __str__(self) -> str:
         return self.text

@@ -28,9 +28,13 @@ class Policy:
 
 
 class Policies:
-    """Finds a recipient's policy: of the address, the domain, the nearest domain above, or everybody's."""
+    """Finds a recipient's policy: of the address, the domain, the nearest domain above, or everybody's.
 
-    def __init__(self, everybody: Lists, policies: Sequence[Policy]) -> None:
+    delimiters: the characters that an address's extension may begin with.
+    """
+
+    def __init__(self, everybody: Lists, policies: Sequence[Policy], delimiters: str = "") -> None:
+        self._delimiters = delimiters
         self._everybody = Policy("", (), everybody)
         self._by_name = {name: policy for policy in policies for name in policy.recipients}
         self._policies = [self._everybody, *policies]
@@ -62,7 +66,7 @@ class Policies:
 
     def _find(self, recipient: Address) -> Policy:
         domain = recipient.domain
-        *addresses, _ = recipient.keys
+        *addresses, _ = recipient.keys(self._delimiters)
         found = next((self._by_name[name] for name in (*addresses, domain) if name in self._by_name), None)
         dot = domain.find(".")
         while found is None and dot >= 0:

@@ -1,7 +1,7 @@
 """Tables of keys and results, in no order: hash:, texthash: and their like, as postmap(1) reads them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import idna
 
@@ -19,6 +19,11 @@ class Indexed:
         self._results = {_folded(key): entry.result for key, entry in entries.items()}
         self.entries: Sequence[Entry] = tuple(entries.values())
         self.has_names = any(not _NETWORK.match(key) for key in self._results)
+
+    @property
+    def keys(self) -> Iterable[str]:
+        """Every key, in lower case."""
+        return self._results.keys()
 
     def find(self, key: str, whole: bool) -> str | None:
         """The result of a key (Table)."""

@@ -48,7 +48,7 @@ def mail_keys(text: str, domain: str, *, delimiters: str, dotted: bool) -> Itera
     with (Postfix: recipient_delimiter).
     """
     local = text.rpartition("@")[0]
-    bare = _without_extension(local, delimiters)
+    bare = without_extension(local, delimiters)
     yield Key(f"{local}@{domain}")
     if bare != local:
         yield Key(f"{bare}@{domain}", False)
@@ -59,7 +59,7 @@ def mail_keys(text: str, domain: str, *, delimiters: str, dotted: bool) -> Itera
         yield Key(f"{bare}@", False)
 
 
-def _without_extension(local: str, delimiters: str) -> str:
+def without_extension(local: str, delimiters: str) -> str:
     """A local part without its extension (Postfix: split_addr).
 
     Those of bounces, double bounces and the postmaster have none, nor have owner-list and list-request with "-".

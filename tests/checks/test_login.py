@@ -60,7 +60,7 @@ async def test_login_mismatch(
         "reject_unauthenticated_sender_login_mismatch": unauthenticated,
         "reject_known_sender_login_mismatch": known,
     }.items():
-        verdict = await ask(rule, tx, context(), owners=OWNERS)
+        verdict = await ask(rule, tx, context(recipient_delimiter="+"), owners=OWNERS)
         assert short(verdict) == expected, rule
         if verdict.reply:
             why = f"not owned by user {login}" if login else "not logged in"

@@ -82,11 +82,20 @@ async def test_reject_unlisted_recipient(recipient: str, expected: str) -> None:
     domains = ("example.org", "xn--bcher-kva.example")
     known = ("anna@example.org", "bob+list@example.org", "@xn--bcher-kva.example")
     about = facts(recipient=recipient)
-    verdict = await ask("reject_unlisted_recipient", about, context(relay_domains=domains, recipients=known))
+    listed = context(relay_domains=domains, recipients=known, recipient_delimiter="+")
+    verdict = await ask("reject_unlisted_recipient", about, listed)
     assert short(verdict) == expected
     if verdict.reply:
         assert verdict.reply.text == f"<{recipient}>: Recipient address rejected: User unknown"
     assert short(await ask("reject_unlisted_recipient", about, context(relay_domains=domains))) == "dunno"
+
+
+async def test_an_extension_is_one_only_if_it_is_configured() -> None:
+    ctx = context(recipients=("anna@example.org",))
+    assert (
+        short(await ask("reject_unlisted_recipient", facts(recipient="anna+tag@example.org"), ctx))
+        == "reject 550 5.1.1"
+    )
 
 
 @pytest.mark.parametrize(

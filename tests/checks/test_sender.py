@@ -42,7 +42,8 @@ async def test_reject_non_fqdn_sender(sender: str, expected: str) -> None:
 )
 async def test_reject_unlisted_sender(sender: str, expected: str) -> None:
     domains = ("example.org", "xn--bcher-kva.example")
-    listed = context(relay_domains=domains, recipients=("anna@example.org", "@xn--bcher-kva.example"))
+    known = ("anna@example.org", "@xn--bcher-kva.example")
+    listed = context(relay_domains=domains, recipients=known, recipient_delimiter="+-")
     verdict = await ask("reject_unlisted_sender", facts(sender=sender), listed)
     assert short(verdict) == expected
     if verdict.reply:

@@ -16,7 +16,7 @@ from tests.harness import serving
 from tests.phases.scripted import Question, rule
 
 NAMES = ("example.org", "sales@example.org", ".example.org", ".b.example.org", "a.b.example.org")
-POLICIES = Policies({}, [Policy(name, (name,), {}) for name in NAMES])
+POLICIES = Policies({}, [Policy(name, (name,), {}) for name in NAMES], "+")
 
 
 def about(recipient: str) -> Transaction:
