@@ -5,7 +5,7 @@ import signal
 import sys
 from types import FrameType
 
-from bench import compare, hot_spots, idle, kill, large, slow_callbacks
+from bench import compare, hot_spots, idle, kill, large, resolver, slow_callbacks
 from bench.processes import Unusable
 
 
@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
         (idle, "idle"),
         (large, "large"),
         (kill, "kill"),
+        (resolver, "dns"),
     )
     for module, name in others:
         command = commands.add_parser(name, description=module.__doc__, help=(module.__doc__ or "").splitlines()[0])

@@ -100,9 +100,14 @@ def table(name: str, pairs: Pairs) -> str:
 def headline() -> str:
     """Where and with what this was measured."""
     postfix = subprocess.run([require("postconf"), "-d", "-h", "mail_version"], capture_output=True, text=True).stdout
+    return f"{platform_line()}, Postfix {postfix.strip()}"
+
+
+def platform_line() -> str:
+    """Where this was measured."""
     return (
         f"{date.today()}, {os.cpu_count()} cores, Linux {platform.release().split('-')[0]}, "
-        f"Python {platform.python_version()}, Postfix {postfix.strip()}"
+        f"Python {platform.python_version()}"
     )
 
 
