@@ -111,8 +111,9 @@ class CachingResolver:
             self._keep(question, answer, self._clock() + age)
 
     def _keep(self, question: _Question, answer: Answer, until: float) -> None:
-        if question in self._kept:
-            self._room += _weight(self._kept.pop(question)[0])
+        former = self._kept.pop(question, None)
+        if former is not None:
+            self._room += _weight(former[0])
         self._kept[question] = answer, until
         self._room -= _weight(answer)
         while self._room < 0:
@@ -120,7 +121,8 @@ class CachingResolver:
 
 
 def _weight(answer: Answer) -> int:
-    return 1 + sum(map(_octets, answer.records)) // _ORDINARY
+    records = answer.records
+    return 1 + sum([_octets(record) for record in records]) // _ORDINARY if records else 1
 
 
 def _octets(record: object) -> int:

@@ -1,7 +1,7 @@
 """What a server's response says about a question: one of the four outcomes."""
 
 from smtpgate.dns.resolver import Answer, RecordType, Status
-from smtpgate.dns.wire import CODES, FormatError, Record, Response, Soa
+from smtpgate.dns.wire import CODES, FormatError, Record, Response
 
 MAX_CHAIN = 10  # CNAMEs; none that works is longer
 _NO_SOA_TTL = 5  # seconds; RFC 2308 §5 forbids to keep such an answer, but one mail asks the same several times
@@ -12,7 +12,7 @@ _NS, _CNAME, _SOA = CODES["NS"], CODES["CNAME"], CODES["SOA"]
 
 def outcome(name: str, kind: RecordType, response: Response) -> Answer:
     """Make one of the four outcomes. FormatError: another server should be asked."""
-    if response.error:
+    if response.rcode and response.error:
         raise FormatError(response.error)
     records, ttl = _follow(response, CODES[kind])
     if response.rcode == _NXDOMAIN:  # of the last name of the chain (RFC 2308 §2.1)
@@ -24,10 +24,10 @@ def outcome(name: str, kind: RecordType, response: Response) -> Answer:
         if _NS in codes and _SOA not in codes:  # RFC 2308 §2.2
             raise FormatError("a mere referral")
         return Answer(name, kind, Status.NO_DATA, ttl=min(ttl, _negative_ttl(response)))
-    values = [record.value for record in records]
+    values = tuple([record.value for record in records])
     if kind == "SOA":
-        values = [value.host for value in values if isinstance(value, Soa)]
-    return Answer(name, kind, Status.ANSWER, tuple(values), ttl)
+        values = tuple(value.host for value in values)
+    return Answer(name, kind, Status.ANSWER, values, ttl)
 
 
 def _follow(response: Response, code: int) -> tuple[list[Record], int]:
@@ -36,11 +36,13 @@ def _follow(response: Response, code: int) -> tuple[list[Record], int]:
     for _ in range(MAX_CHAIN + 1):
         found, alias = [], None
         for record in response.answer:
-            if record.owner == name:
-                if record.code == code:
+            owner, kind, age, _ = record
+            if owner == name:
+                if kind == code:
                     found.append(record)
-                    ttl = min(ttl, record.ttl)
-                elif record.code == _CNAME and alias is None:
+                    if age < ttl:
+                        ttl = age
+                elif kind == _CNAME and alias is None:
                     alias = record
         if found or alias is None:
             return found, ttl

@@ -57,7 +57,7 @@ class Attempt:
         self.mixed = mixed
         self.edns = edns
         means = question.means
-        mix = means.entropy.take(len(question.name) + 2) if mixed else b""
+        mix = means.entropy.take(len(question.name) + 1) if mixed else b""
         self.wire = write_question(identifier, question.name, question.kind, mix=mix, edns=edns)
         self.socket: UdpSocket | None = None
         self.task: asyncio.Task[None] | None = None

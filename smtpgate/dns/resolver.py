@@ -4,7 +4,6 @@ A question has one of four outcomes, and none of them is an exception: a check m
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv6Address
 from typing import Any, Literal, NamedTuple, Protocol
@@ -30,8 +29,7 @@ class Mx(NamedTuple):
     host: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The outcome of one question.
 
     records: IP addresses for A and AAAA, Mx for MX, bytes for TXT (strings joined), host names (lower case, no

@@ -24,7 +24,7 @@ _CASE_BIT = bytes(0x20 if chr(octet) in string.ascii_letters else 0 for octet in
 _ENDS = {kind: b"\0" + struct.pack("!HH", code, 1) for kind, code in CODES.items()}
 # Recursion is desired; one question, and with EDNS one additional record.
 _HEADERS = {edns: struct.pack("!5H", 0x0100, 1, 0, 0, int(edns)) for edns in (False, True)}
-_COUNTS = struct.Struct("!4H")
+_COUNTS = struct.Struct("!5H")
 _RECORD = struct.Struct("!HHIH")
 _TO_QUESTION = b"\xc0\x0c"  # a pointer to where the question's name stands
 _ERRORS = {1: "FORMERR", 2: "SERVFAIL", 4: "NOTIMP", 5: "REFUSED"}
@@ -74,7 +74,7 @@ class Response(NamedTuple):
 def write_question(identifier: int, name: str, kind: RecordType, *, mix: bytes = b"", edns: bool = True) -> bytes:
     """A recursive question for an absolute name, whose characters are all taken literally.
 
-    mix: random octets, one for each of the name's and two more; they choose the case of its letters. ValueError: no
+    mix: random octets, one more than the name has; they choose the case of its letters. ValueError: no
     such name can exist.
     """
     labels = name.encode("ascii").split(b".")
@@ -86,7 +86,7 @@ def write_question(identifier: int, name: str, kind: RecordType, *, mix: bytes =
         raise ValueError(f"not a possible name: {name[:300]!r}") from None
     if mix:
         # draft-vixie-dnsext-dns0x20; the length of a label is below 64, where no letter is.
-        flips = int.from_bytes(spelt.translate(_CASE_BIT)) & int.from_bytes(mix[: len(spelt)])
+        flips = int.from_bytes(spelt.translate(_CASE_BIT)) & int.from_bytes(mix)
         spelt = (int.from_bytes(spelt) ^ flips).to_bytes(len(spelt))
     return b"".join((identifier.to_bytes(2), _HEADERS[edns], spelt, _ENDS[kind], _OPT if edns else b""))
 
@@ -111,9 +111,10 @@ def is_plain(name: str) -> bool:
 
 
 def _read(wire: bytes, question: bytes, name: str | None, exact: bool) -> Response:
-    flags, asked, answers, authorities = _COUNTS.unpack_from(wire, 2)
+    identifier, flags, asked, answers, authorities = _COUNTS.unpack_from(wire)
     rcode = flags & 15
-    if wire[:2] != question[:2] or flags & 0xF800 != 0x8000:  # the identifier; a response to a standard query
+    # RFC 5452 §4.3: the identifier; a response to a standard query.
+    if identifier != question[0] << 8 | question[1] or flags & 0xF800 != 0x8000:
         raise FormatError("not a response to this question")
     if asked == 0 and rcode in _ERRORS:  # a server that could not even read it need not repeat it
         return Response("", rcode)
@@ -130,8 +131,8 @@ def _read(wire: bytes, question: bytes, name: str | None, exact: bool) -> Respon
     if flags & 0x0200:
         return Response(name, rcode, truncated=True)
     answer, end = _records(wire, end, min(answers, MAX_RECORDS), name)
-    authority: list[Record] = []
-    if answers <= MAX_RECORDS:  # else the next section begins where we do not look
+    authority: Sequence[Record] = ()
+    if authorities and answers <= MAX_RECORDS:  # else the next section begins where we do not look
         authority, _ = _records(wire, end, min(authorities, MAX_RECORDS), name)
     return Response(name, rcode, False, answer, authority)
 
@@ -139,7 +140,7 @@ def _read(wire: bytes, question: bytes, name: str | None, exact: bool) -> Respon
 def _records(wire: bytes, at: int, count: int, name: str) -> tuple[list[Record], int]:
     records = []
     for _ in range(count):
-        if wire[at : at + 2] == _TO_QUESTION:  # most owners are the question's name
+        if wire.startswith(_TO_QUESTION, at):  # most owners are the question's name
             owner, at = name, at + 2
         else:
             owner, at = _name(wire, at)
@@ -148,9 +149,10 @@ def _records(wire: bytes, at: int, count: int, name: str) -> tuple[list[Record],
         end = at + length
         if end > len(wire):
             raise FormatError("a record that ends after the message")
-        if class_ == 1 and code in _VALUES:
+        read = _VALUES.get(code)
+        if read is not None and class_ == 1:
             # RFC 2181 §8: a TTL with the highest bit set is 0.
-            records.append(Record(owner, code, ttl if ttl < 2**31 else 0, _VALUES[code](wire, at, end)))
+            records.append(Record(owner, code, ttl if ttl < 2**31 else 0, read(wire, at, end)))
         at = end
     return records, at
 
