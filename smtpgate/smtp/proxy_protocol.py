@@ -8,6 +8,7 @@ import ipaddress
 import re
 from typing import NamedTuple
 
+from smtpgate.smtp.crc32c import crc32c
 from smtpgate.values import IPAddress, unmapped
 
 # §2.1: with CRLF.
@@ -25,6 +26,8 @@ _LOCAL, _PROXY = 0x20, 0x21
 _UNSPEC, _IPV4, _IPV6, _UNIX = range(4)
 _STREAM = 1
 _ADDRESS_OCTETS = {_UNSPEC: 0, _IPV4: 12, _IPV6: 36, _UNIX: 216}
+# §2.2.3
+_CRC32C = 3
 
 
 class ProxyError(Exception):
@@ -104,10 +107,25 @@ def _parse_binary(data: bytes) -> ProxyHeader | None:
         raise ProxyError("version 2: too short for its addresses")
     if len(data) < length:
         return None
+    if is_relayed:
+        _check_additions(data[:length], _FIXED + _ADDRESS_OCTETS[family])
     client = None
     if is_relayed and protocol == _STREAM and family in (_IPV4, _IPV6):
         client = _binary_client(data[_FIXED:length], 4 if family == _IPV4 else 16)
     return ProxyHeader(length, 2, client)
+
+
+def _check_additions(header: bytes, place: int) -> None:
+    """What stands behind the addresses (§2.2.1): a checksum must be right, of the rest the form."""
+    while place < len(header):
+        start, kind = place + 3, header[place]
+        end = start + int.from_bytes(header[place + 1 : start])
+        if start > len(header) or end > len(header):
+            raise ProxyError("version 2: too short for what it adds")
+        # §2.2.3: computed with zeros in its own place.
+        if kind == _CRC32C and header[start:end] != crc32c(header[:start] + bytes(4) + header[end:]).to_bytes(4):
+            raise ProxyError("version 2: wrong checksum")
+        place = end
 
 
 def _binary_client(block: bytes, size: int) -> tuple[IPAddress, int]:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smtpgate.smtp.crc32c import crc32c
 from smtpgate.smtp.proxy_protocol import LONGEST_HEADER, ProxyError, ProxyHeader, parse_header
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -23,6 +24,15 @@ def addresses(source: str, destination: str, port: int = 4711) -> bytes:
 
 V4 = addresses("192.0.2.7", "198.51.100.1")
 V6 = addresses("2001:db8::7", "2001:db8::1")
+
+
+def checked(header: bytes, *, off_by: int = 0) -> bytes:
+    """The header with a checksum in its last place."""
+    length = int.from_bytes(header[14:16]) + 7
+    whole = header[:14] + struct.pack("!H", length) + header[16:] + b"\x03\x00\x04"
+    return whole + struct.pack("!I", crc32c(whole + bytes(4)) + off_by)
+
+
 LONGEST = b":".join([b"ffff"] * 8)
 TLVS = b"\x04\x00\x03abc" + b"\x20\x00\x05\x01\0\0\0\0"
 RIGHT = {
@@ -38,6 +48,9 @@ RIGHT = {
     "v2 IPv4 in IPv6": (binary(0x21, 0x21, addresses("::ffff:192.0.2.7", "::1")), "192.0.2.7"),
     "v2 with more": (binary(0x21, 0x11, V4 + TLVS), "192.0.2.7"),
     "v2 as long as can be": (binary(0x21, 0x11, V4 + bytes(LONGEST_HEADER - 16 - 12)), "192.0.2.7"),
+    "v2 with a checksum": (checked(binary(0x21, 0x11, V4)), "192.0.2.7"),
+    "v2 with a checksum behind others": (checked(binary(0x21, 0x21, V6 + TLVS)), "2001:db8::7"),
+    "v2 LOCAL with a checksum": (checked(binary(0x20, 0x00)), None),
     "v2 LOCAL": (binary(0x20, 0x00), None),
     "v2 LOCAL with addresses": (binary(0x20, 0x11, V4), None),
     "v2 LOCAL of a family that nobody knows": (binary(0x20, 0xFF, b"x"), None),
@@ -46,6 +59,13 @@ RIGHT = {
     "v2 Unix": (binary(0x21, 0x31, bytes(216)), None),
 }  # fmt: skip
 WRONG = {
+    "v2 wrong checksum": checked(binary(0x21, 0x11, V4), off_by=1),
+    "v2 checksum of an address that was changed": checked(binary(0x21, 0x11, V4)).replace(
+        b"\xc0\0\2\x07", b"\xc0\0\2\x08"
+    ),
+    "v2 checksum of three octets": binary(0x21, 0x11, V4 + b"\x03\x00\x03abc"),
+    "v2 too short for what it adds": binary(0x21, 0x11, V4 + b"\x04\x00\x04abc"),
+    "v2 half an addition": binary(0x21, 0x11, V4 + b"\x04\x00"),
     "SMTP": b"EHLO client.example.net\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01",
     "v1 lower case": b"proxy TCP4 192.0.2.7 198.51.100.1 4711 25\r\n",
@@ -117,3 +137,19 @@ def test_the_answer_does_not_depend_on_the_cuts(data: bytes) -> None:
     decided = [given for given in answers if given is not None]
     assert decided == [decided[0]] * len(decided) if decided else True
     assert answer(data + bytes(LONGEST_HEADER)) is not None
+
+
+@pytest.mark.parametrize(
+    ("data", "checksum"),
+    [
+        (b"", 0),
+        (b"123456789", 0xE3069283),
+        # RFC 3720 B.4
+        (bytes(32), 0x8A9136AA),
+        (b"\xff" * 32, 0x62A8AB43),
+        (bytes(range(32)), 0x46DD794E),
+        (bytes(reversed(range(32))), 0x113FDB5C),
+    ],
+)
+def test_crc32c(data: bytes, checksum: int) -> None:
+    assert crc32c(data) == checksum
