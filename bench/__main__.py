@@ -5,7 +5,7 @@ import signal
 import sys
 from types import FrameType
 
-from bench import compare, hot_spots, idle, kill, large, resolver, slow_callbacks
+from bench import compare, connections, hot_spots, idle, kill, large, resolver, slow_callbacks
 from bench.processes import Unusable
 
 
@@ -32,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
         (slow_callbacks, "slow-callbacks"),
         (hot_spots, "profile"),
         (idle, "idle"),
+        (connections, "connections"),
         (large, "large"),
         (kill, "kill"),
         (resolver, "dns"),

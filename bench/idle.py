@@ -54,14 +54,15 @@ def _sit_down(port: int, count: int) -> list[socket.socket]:
     """So many sessions that have said EHLO and got the answer."""
     socks = [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
     for sock in socks:
-        _read_reply(sock)
+        read_reply(sock)
         sock.sendall(b"EHLO client.example.net\r\n")
     for sock in socks:
-        _read_reply(sock)
+        read_reply(sock)
     return socks
 
 
-def _read_reply(sock: socket.socket) -> None:
+def read_reply(sock: socket.socket) -> None:
+    """Read one reply to its end. Raises Unusable."""
     data = b""
     while not data.endswith(b"\r\n") or data[:-2].rpartition(b"\r\n")[2][3:4] == b"-":
         more = sock.recv(4096)
