@@ -82,9 +82,11 @@ class Gate:
         assert status == 0, self.program.printed
         assert "Traceback" not in "\n".join(self.program.err), self.program.printed
 
-    def client(self) -> smtplib.SMTP:
-        """A connected client."""
-        return smtplib.SMTP("127.0.0.1", self.port, local_hostname="client.example.net", timeout=PATIENCE)
+    def client(self, source: str = "127.0.0.1") -> smtplib.SMTP:
+        """A connected client. source: its own address."""
+        return smtplib.SMTP(
+            "127.0.0.1", self.port, local_hostname="client.example.net", timeout=PATIENCE, source_address=(source, 0)
+        )
 
     def talk(self) -> "Talk":
         """A client that speaks line by line."""
