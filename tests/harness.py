@@ -185,6 +185,8 @@ async def serving(
         hostname=settings.server.hostname,
         mynetworks=settings.server.mynetworks,
         relay_domains=settings.server.relay_domains,
+        recipients=settings.server.recipients,
+        recipient_delimiter=settings.server.recipient_delimiter,
         verify_recipient=RememberingVerifier("recipient", DownstreamProbe(downstream, "mx"), FakeVerified(), clock),
     )
     engine = Engine(
