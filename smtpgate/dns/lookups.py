@@ -97,7 +97,10 @@ async def confirmed_names(resolver: Resolver, address: IPAddress) -> ConfirmedNa
     # Sorted first, so that a long list's order, which changes with every answer, does not change the outcome.
     names = sorted({name for name in reverse.records if is_host_name(name)})[:MAX_REVERSE_NAMES]
     kind: RecordType = "A" if address.version == 4 else "AAAA"
-    forward = await asyncio.gather(*(resolver.query(name, kind) for name in names))
+    if len(names) == 1:  # as nearly always: it needs no task
+        forward = [await resolver.query(names[0], kind)]
+    else:
+        forward = await asyncio.gather(*(resolver.query(name, kind) for name in names))
     confirmed = tuple(name for name, answer in zip(names, forward, strict=True) if address in answer.records)
     return ConfirmedNames(_outcome(confirmed, forward), confirmed, _evidence([reverse, *forward]))
 

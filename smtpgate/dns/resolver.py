@@ -53,7 +53,9 @@ class Answer(NamedTuple):
     def evidence(self) -> Mapping[str, Any]:
         """The answer as plain data for the record."""
         # A client may have us ask for anything, and the record must stay small and storable.
-        name = self.name[:255].encode("ascii", "backslashreplace").decode("ascii")
+        name = self.name[:255]
+        if not name.isascii():
+            name = name.encode("ascii", "backslashreplace").decode("ascii")
         seen: dict[str, Any] = {"question": f"{name} {self.kind}", "status": self.status.value}
         if self.records:
             seen["records"] = [_plain(record) for record in self.records[:8]]
