@@ -37,6 +37,21 @@ class RuleEntry:
     error: str | None = None
     policy: str = ""
 
+    def story(self) -> dict[str, Any]:
+        """The entry as plain data."""
+        return {
+            "phase": self.phase,
+            "rule": self.rule,
+            "mode": self.mode,
+            "recipient": self.recipient,
+            "verdict": self.verdict,
+            "reply": self.reply,
+            "evidence": self.evidence,
+            "ms": self.ms,
+            "error": self.error,
+            "policy": self.policy,
+        }
+
 
 @dataclass(slots=True)
 class ReplyEntry:
@@ -98,14 +113,24 @@ class Record:
 
     def story(self) -> dict[str, Any]:
         """The record as plain data (JSON types)."""
-        story = {name: getattr(self, name) for name in _PLAIN}
-        for name in ("rules", "replies", "relay"):
-            # Not asdict(): it copies all evidence, 300 µs a record.
-            story[name] = [{part: getattr(entry, part) for part in entry.__slots__} for entry in getattr(self, name)]
-        return story
-
-
-_PLAIN = (
-    "ref", "at", "client", "listener", "via", "forwarded", "tls", "helo", "sender", "recipients", "size", "outcome",
-    "decided_by", "ms", "omitted",
-)  # fmt: skip
+        # Written out, because it is done for every message: asdict() takes 300 µs, and a loop three times as long.
+        return {
+            "ref": self.ref,
+            "at": self.at,
+            "client": self.client,
+            "listener": self.listener,
+            "via": self.via,
+            "forwarded": self.forwarded,
+            "tls": self.tls,
+            "helo": self.helo,
+            "sender": self.sender,
+            "recipients": self.recipients,
+            "size": self.size,
+            "outcome": self.outcome,
+            "decided_by": self.decided_by,
+            "ms": self.ms,
+            "omitted": self.omitted,
+            "rules": [entry.story() for entry in self.rules],
+            "replies": [{"command": entry.command, "reply": entry.reply} for entry in self.replies],
+            "relay": [{"command": entry.command, "reply": entry.reply, "ms": entry.ms} for entry in self.relay],
+        }

@@ -21,16 +21,16 @@ class HeaderField(NamedTuple):
 
 
 class Message:
-    """A message: what its content means. Octets are taken for content that is in memory."""
+    """A message: what its content means. Octets are taken for content that is in memory.
+
+    header: the header section, its last CRLF included. If it is too large, only a part of it.
+    """
 
     def __init__(self, content: Content | bytes) -> None:
         self.content = content if isinstance(content, Content) else Content.of(content)
-
-    @cached_property
-    def header(self) -> bytes:
-        """The header section, its last CRLF included. If it is too large, only a part of it."""
         head = self.content.head
-        return head[:-2] if head == b"\r\n" or head.endswith(b"\r\n\r\n") else head
+        self.header = head[:-2] if head == b"\r\n" or head.endswith(b"\r\n\r\n") else head
+        self._lower: bytes | None = None
 
     @property
     def header_too_large(self) -> bool:
@@ -51,15 +51,15 @@ class Message:
 
     def may_have(self, name: bytes) -> bool:
         """Whether a field of this name, in lower case, may be there: quickly told, because most often it is not."""
+        if self._lower is None:
+            self._lower = self.header.lower()
         return name in self._lower
 
-    @cached_property
-    def _lower(self) -> bytes:
-        return self.header.lower()
-
-    def count(self, name: bytes) -> int:
-        """How many fields have this name, in lower case."""
-        return sum(field.name == name for field in self.fields) if self.may_have(name) else 0
+    def has_more_than(self, most: int, name: bytes) -> bool:
+        """Whether more than so many fields have this name, in lower case."""
+        if not self.may_have(name) or self._lower is None or self._lower.count(name) <= most:
+            return False
+        return sum(field.name == name for field in self.fields) > most
 
     @property
     def body(self) -> Body:

@@ -104,8 +104,19 @@ class Engine:
         self._has_score = any(
             rule.spec.score for policy in self._policies for rules in policy.lists.values() for rule in rules
         )
+        self._concerned = frozenset(phase for phase in Phase if self._has_work_in(phase))
         self._settling: set[asyncio.Task[None]] = set()
         self._graced: set[_Task] = set()
+
+    def is_concerned(self, phase: Phase) -> bool:
+        """Whether there is anything to be asked or started in a phase."""
+        return phase in self._concerned
+
+    def _has_work_in(self, phase: Phase) -> bool:
+        if any(self._early.values()) or phase is Phase.RCPT:
+            return True
+        is_answered = phase not in _DELAYED or not self._delay_reject
+        return is_answered and any(policy.lists[phase] for policy in self._policies)
 
     async def prefetch(self, phase: Phase, tx: Transaction) -> None:
         """Start every look-up whose input is known in this phase, in whichever list it stands.

@@ -1,7 +1,7 @@
 """An SMTP reply whose two codes cannot contradict each other."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _DETAIL = re.compile(r"\d{1,3}\.\d{1,3}\Z")
 _UNPRINTABLE = re.compile(r"[^ -~]+")
@@ -21,10 +21,14 @@ class Reply:
     code: int
     detail: str
     text: str
+    _line: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.code // 100 not in (2, 4, 5) or not _DETAIL.match(self.detail):
             raise ValueError(f"not a reply: {self.code} {self.detail}")
+        # Most replies are made once and sent often.
+        text = self.text if self.text.isascii() and self.text.isprintable() else _UNPRINTABLE.sub("?", self.text)
+        object.__setattr__(self, "_line", f"{self.code} {self.enhanced} {text[:_LONGEST_TEXT]}")
 
     @property
     def enhanced(self) -> str:
@@ -43,9 +47,7 @@ class Reply:
 
     def line(self, ref: str | None = None) -> str:
         """The reply as one line without its line end; `ref` is appended so that support can find the record."""
-        text = _UNPRINTABLE.sub("?", self.text)[:_LONGEST_TEXT]
-        tail = f" (ref {ref})" if ref else ""
-        return f"{self.code} {self.enhanced} {text}{tail}"
+        return f"{self._line} (ref {ref})" if ref else self._line
 
     def __str__(self) -> str:
         return self.line()

@@ -26,7 +26,7 @@ class ClientLimits:
     def __init__(self, limits: DialogLimits, mynetworks: Sequence[Network], counts: ClientCounts) -> None:
         self._limits = limits
         self._mynetworks = mynetworks
-        self._counts = counts
+        self._counts = counts if _has_limits(limits) else None
 
     def guest(self, address: IPAddress) -> "Guest | None":
         """A new connection's account, to be closed with it; None if nothing is counted for this client."""
@@ -36,16 +36,21 @@ class ClientLimits:
 
 
 class Guest:
-    """One connection's account with its network. refusal: why it may not come in."""
+    """One connection's account with its network. counts: None if nothing is limited.
+
+    refusal: why it may not come in.
+    """
 
     __slots__ = ("_counts", "_limits", "network", "refusal")
 
-    def __init__(self, network: bytes, limits: DialogLimits, counts: ClientCounts) -> None:
+    def __init__(self, network: bytes, limits: DialogLimits, counts: ClientCounts | None) -> None:
         self.network = network
         self._limits = limits
         self._counts = counts
-        opened, in_this_minute = counts.open(network)
         self.refusal: Reply | None = None
+        if counts is None:
+            return
+        opened, in_this_minute = counts.open(network)
         if _beyond(opened, limits.client_connections):
             self.refusal = TOO_MANY_CONNECTIONS
         elif _beyond(in_this_minute, limits.client_connection_rate):
@@ -54,16 +59,30 @@ class Guest:
     def message(self) -> Reply | None:
         """One more message is begun; a reply is a refusal."""
         rate = self._limits.client_message_rate
-        return TOO_MUCH_MAIL if rate and self._counts.add(self.network, MESSAGES) > rate else None
+        return TOO_MUCH_MAIL if self._counts and rate and self._counts.add(self.network, MESSAGES) > rate else None
 
     def recipient(self) -> Reply | None:
         """One more recipient is given; a reply is a refusal."""
         rate = self._limits.client_recipient_rate
-        return TOO_MANY_RECIPIENTS if rate and self._counts.add(self.network, RECIPIENTS) > rate else None
+        return (
+            TOO_MANY_RECIPIENTS if self._counts and rate and self._counts.add(self.network, RECIPIENTS) > rate else None
+        )
 
     def close(self) -> None:
         """The connection is over."""
-        self._counts.close(self.network)
+        if self._counts is not None:
+            self._counts.close(self.network)
+
+
+def _has_limits(limits: DialogLimits) -> bool:
+    return any(
+        (
+            limits.client_connections,
+            limits.client_connection_rate,
+            limits.client_message_rate,
+            limits.client_recipient_rate,
+        )
+    )
 
 
 def _beyond(number: int, limit: int) -> bool:

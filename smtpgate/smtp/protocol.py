@@ -14,6 +14,7 @@ What is replaced, and why:
 import asyncio
 import ipaddress
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import cast
 
 from aiosmtpd.smtp import SMTP
@@ -29,7 +30,7 @@ class Connection(SMTP):
 
     # Whatever has no slot stands in a dictionary that each connection has for itself: kilobytes for an idle client.
     __slots__ = (
-        "_can_write", "_certificates", "_handler_coroutine", "_is_slow_reader", "_listener", "_proxies",
+        "_can_write", "_certificates", "_fd", "_handler_coroutine", "_is_slow_reader", "_listener", "_proxies",
         "_shaking_hands", "_timeout_handle", "_waiting_since", "hostname", "intake", "loop", "services", "tls_mode",
         "transport",
     )  # fmt: skip
@@ -56,6 +57,7 @@ class Connection(SMTP):
         self._handler_coroutine: asyncio.Task[None]
         self._timeout_handle: asyncio.TimerHandle | None = None
         self._waiting_since: float | None = None
+        self._fd: int | None = None
         self._shaking_hands = False
         self._is_slow_reader = False
         self._can_write: asyncio.Future[None] | None = None
@@ -135,14 +137,18 @@ class Connection(SMTP):
         name = None if self.transport is None else self.transport.get_extra_info("peername")
         if not name:  # gone before it was served
             return ipaddress.IPv4Address(0), 0
-        return unmapped(ipaddress.ip_address(name[0].partition("%")[0])), name[1]
+        return _address(name[0]), name[1]
 
     def more_is_there(self) -> bool:
         """Whether the client has sent something that was not read yet, be it still in the kernel."""
         if self.intake.has_bytes:
             return True
-        socket = None if self.transport is None else self.transport.get_extra_info("socket")
-        return socket is not None and socket.fileno() >= 0 and bytes_waiting(socket.fileno())
+        if not self.is_open or self.transport is None:
+            return False
+        if self._fd is None:
+            socket = self.transport.get_extra_info("socket")
+            self._fd = -1 if socket is None else socket.fileno()
+        return self._fd >= 0 and bytes_waiting(self._fd)
 
     def hold_back(self) -> bytes:
         """Read no more before the handshake; what was read already."""
@@ -167,3 +173,9 @@ class Connection(SMTP):
         self.transport = secured
         self.intake.moved_to(secured)
         return secured
+
+
+@lru_cache(maxsize=1024)
+def _address(host: str) -> IPAddress:
+    """An address as the system writes it, without its zone; those who come back are known."""
+    return unmapped(ipaddress.ip_address(host.partition("%")[0]))

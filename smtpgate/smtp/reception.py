@@ -44,9 +44,20 @@ class Reception:
         self.incoming: Incoming | None = None
         self._services = services
         self._engine = services.engine
-        self._outside = self._record = self._new_record()
+        self._outside: Record | None = None  # what happens outside of transactions, which is most often nothing
+        self._inside: Record | None = None
         self._delivery: Redelivery | None = None
         self._forwarded: Mapping[str, str] | None = None
+
+    @property
+    def _record(self) -> Record:
+        """The record that is being written."""
+        return self._inside or self._outside_record()
+
+    def _outside_record(self) -> Record:
+        if self._outside is None:
+            self._outside = self._new_record()
+        return self._outside
 
     @property
     def ref(self) -> str:
@@ -70,17 +81,18 @@ class Reception:
         """The TLS handshake is done. Ends a transaction (RFC 3207 §4.2)."""
         self.end_transaction()
         self.session.secured(tls)
-        self._outside.tls = asdict(tls)
-        self._outside.helo = None
+        if self._outside is not None:
+            self._outside.tls = asdict(tls)
+            self._outside.helo = None
 
     def handshake_failed(self, trouble: str) -> None:
         """The TLS handshake came to nothing, and so does the session."""
         self.end_transaction()
-        self._outside.tls = {"failed": trouble}
+        self._outside_record().tls = {"failed": trouble}
 
     def proxy_failed(self, trouble: str) -> None:
         """The proxy did not say who the client is, and so the session comes to nothing."""
-        self._outside.via = [{"by": "PROXY protocol", "failed": trouble}]
+        self._outside_record().via = [{"by": "PROXY protocol", "failed": trouble}]
 
     def forwarded(self, attributes: Mapping[str, str]) -> None:
         """Another server says where the next message came from; it may do so bit by bit."""
@@ -90,7 +102,8 @@ class Reception:
         """The HELO phase. Ends a transaction (RFC 5321 §4.1.4)."""
         self.end_transaction()
         self.session.set_helo(name, esmtp=esmtp)
-        self._outside.helo = name
+        if self._outside is not None:
+            self._outside.helo = name
         refusal = await self._decide(Phase.HELO, Transaction(self.session))
         if refusal is not None:
             self.session.helo = None
@@ -100,9 +113,9 @@ class Reception:
         """The MAIL phase: begins a transaction, unless refused."""
         tx = Transaction(self.session, sender, body=parameters.body, smtputf8=parameters.smtputf8, size=parameters.size)
         self.tx = tx
-        self._record = self._new_record()
-        self._record.sender = sender.text
-        self._record.forwarded = self._forwarded
+        record = self._inside = self._new_record()
+        record.sender = sender.text
+        record.forwarded = self._forwarded
         refusal = await self._decide(Phase.MAIL, tx)
         if refusal is not None:
             return refusal
@@ -114,7 +127,7 @@ class Reception:
             ret=parameters.ret,
             envid=parameters.envid,
             requiretls=parameters.requiretls,
-            client=client_attributes(self.session, self._record.ref),
+            client=client_attributes(self.session, record.ref),
             forwarded=self._forwarded,
         )
         services = self._services
@@ -190,18 +203,20 @@ class Reception:
             self._services.run(self._delivery.abandon())
         if self.tx is not None:
             self._finish(self.tx, self._record, self.incoming)
-        self.tx, self._delivery, self.incoming, self._record = None, None, None, self._outside
+        self.tx, self._delivery, self.incoming, self._inside = None, None, None, None
         self._forwarded = None
 
     def close(self) -> None:
         """The session is over, however it ended."""
         self.end_transaction()
         outside = self._outside
-        if outside.replies or outside.rules or (outside.tls and self.session.tls is None):
+        if outside is not None and (outside.replies or outside.rules or (outside.tls and self.session.tls is None)):
             self._finish(Transaction(self.session), outside)
         self._engine.end_session(self.session)
 
     async def _decide(self, phase: Phase, tx: Transaction) -> Reply | None:
+        if not self._engine.is_concerned(phase):
+            return None
         await self._engine.prefetch(phase, tx)
         decision = await self._engine.decide(phase, tx, self._record)
         if decision.reply is not None:
@@ -304,6 +319,6 @@ def _unacceptable(message: Message) -> Reply | None:
     """What no rule is asked about."""
     if message.header_too_large:
         return HEADER_TOO_LARGE
-    if message.count(b"received") > MOST_HOPS:
+    if message.has_more_than(MOST_HOPS, b"received"):
         return TOO_MANY_HOPS
     return None
