@@ -10,7 +10,7 @@ from smtpgate.config.classes import Classes, split_names
 from smtpgate.config.document import Document, Field, written
 from smtpgate.config.errors import nearest, quote
 from smtpgate.config.lines import Path
-from smtpgate.config.postfix import ALIASES, GONE, NOT_HERE, RESTRICTIONS
+from smtpgate.config.postfix import ALIASES, GONE, NOT_HERE
 from smtpgate.config.tables import TableReader
 from smtpgate.config.toml import inline
 from smtpgate.phases.access_result import ACTIONS
@@ -174,8 +174,6 @@ class RuleReader:
             self._document.error(path, f"{name} is no longer Postfix's either", GONE[name])
         elif name in NOT_HERE:
             self._document.error(path, f"{name} is Postfix's, and cannot be here", hint=NOT_HERE[name])
-        elif name in RESTRICTIONS:
-            self._document.error(path, f"{name} is Postfix's, and not in this version")
         else:
             self._document.error(path, f"unknown rule {quote(name)}", hint=nearest(name, [*self._registry]))
 

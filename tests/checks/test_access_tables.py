@@ -208,7 +208,12 @@ DOMAINS = [
 @pytest.mark.parametrize("kind", ["a", "mx", "ns"])
 @pytest.mark.parametrize(("domain", "table", "refused"), DOMAINS)
 async def test_servers(kind: str, domain: str, table: dict[str, str], refused: str) -> None:
-    """check_{sender,recipient,helo}_{a,mx,ns}_access."""
+    """check_{sender,recipient,helo}_{a,mx,ns}_access.
+
+    check_sender_a_access, check_sender_mx_access, check_sender_ns_access, check_recipient_a_access,
+    check_recipient_mx_access, check_recipient_ns_access, check_helo_a_access, check_helo_mx_access,
+    check_helo_ns_access.
+    """
     ctx = context(dns=SERVERS)
     denied = kind in refused.split()
     about = {
