@@ -11,6 +11,7 @@ from smtpgate.checks import (
     dkim,
     dnsbl,
     greylist,
+    header_checks,
     helo,
     login,
     mx_backup,
@@ -155,6 +156,7 @@ _ROWS = (
     CheckSpec(
         "reject_attachment", attachments.reject_attachment, Input.MESSAGE, attachments.AttachmentOptions, lookup=True
     ),
+    CheckSpec("header_checks", header_checks.header_checks, Input.MESSAGE, header_checks.HeaderOptions, lookup=True),
     CheckSpec("check_dkim", dkim.check_dkim, Input.MESSAGE, dkim.DkimOptions, lookup=True),
     *(
         CheckSpec(f"check_{subject}_{kind}_access", check, known, access_tables.ForeignNamesOptions, lookup=True)

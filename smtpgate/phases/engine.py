@@ -199,6 +199,8 @@ class Engine:
                 tx.give(rule, verdict.points)
             if verdict.deeds:
                 tx.deeds = joined(tx.deeds, verdict.deeds)
+            if verdict.edits:
+                tx.edits = {**tx.edits, **dict(verdict.edits)}
             decision = Decision(verdict.reply, rule.text)
             match verdict.action:
                 case Action.PERMIT:

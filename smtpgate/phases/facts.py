@@ -170,8 +170,8 @@ class Session:
 class Transaction:
     """What is known at one point of one transaction. Before MAIL it holds the session alone.
 
-    recipients: those accepted so far. deeds: what is to be done with the message. tagged: by rule, the verdicts whose
-    results go into the message's header.
+    recipients: those accepted so far. deeds: what is to be done with the message; edits: with fields of its header, by
+    number. tagged: by the rule's key, the verdicts whose results go into the message's header.
     score: the points given up to this place. scores: those given up to the end of a phase, at RCPT of a recipient.
     A check receives it with `recipient` set to the one that is asked about; in DATA and END_OF_DATA only if
     there is exactly one (as in Postfix). phase: the command that is being answered, whichever list the check stands in;
@@ -179,8 +179,8 @@ class Transaction:
     """
 
     __slots__ = (
-        "_message", "_recipient", "_sender", "body", "carried", "deeds", "memo", "phase", "recipient_memo",
-        "recipients", "ref", "score", "scores", "session", "size", "smtputf8", "tagged",
+        "_message", "_recipient", "_sender", "body", "carried", "deeds", "edits", "memo", "phase",
+        "recipient_memo", "recipients", "ref", "score", "scores", "session", "size", "smtputf8", "tagged",
     )  # fmt: skip
 
     def __init__(
@@ -196,6 +196,7 @@ class Transaction:
         self.size = size
         self.recipients: list[Address] = []
         self.deeds: tuple[MessageAction, ...] = ()
+        self.edits: dict[int, bytes] = {}
         self.tagged: dict[Any, Verdict] = {}
         self.carried: Decision | None = None
         self.score = _NO_SCORE

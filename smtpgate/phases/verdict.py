@@ -31,7 +31,7 @@ class Verdict:
     evidence: plain data (JSON types) that the record keeps. results: what the check found for the
     Authentication-Results field. received_spf: a Received-SPF field body (RFC 7208 §9.1). points: what it gives to the
     score. deeds: what is to be done with the message. rules: those (Rule) that are asked in this place, before the list
-    goes on.
+    goes on. edits: the numbers of header fields, and what stands in their place.
     """
 
     action: Action
@@ -42,6 +42,7 @@ class Verdict:
     points: tuple[Points, ...] = ()
     deeds: tuple[MessageAction, ...] = ()
     rules: tuple[Any, ...] = ()
+    edits: tuple[tuple[int, bytes], ...] = ()
 
     @property
     def ends_list(self) -> bool:

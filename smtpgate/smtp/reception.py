@@ -183,7 +183,7 @@ class Reception:
         else:
             view = tx.with_message(message)
             refusal = await self._decide(Phase.END_OF_DATA, view)
-            tx.deeds = view.deeds
+            tx.deeds, tx.edits = view.deeds, view.edits
         if refusal is not None:
             self.note(END_OF_DATA, refusal)
             return refusal
@@ -241,7 +241,7 @@ class Reception:
         """Give the message to the downstream; its answer is the client's, and ends the record."""
         started = time.perf_counter()
         try:
-            head = self._trace(tx, record) + without_forged(message, self._services.hostname)
+            head = self._trace(tx, record) + without_forged(message.edited(tx.edits), self._services.hostname)
             answers = await delivery.deliver(message.content.with_head(head), message.content)
         except DownstreamUnavailable as trouble:
             self._relayed(record, END_OF_DATA, str(trouble), started)

@@ -57,11 +57,11 @@ class Patterns:
         self._lines = lines
         self.entries: Sequence[Entry] = entries
 
-    def find(self, key: str, whole: bool) -> str | None:
-        """The result of a whole key (Table). Only its first 512 characters are looked at."""
+    def find(self, key: str, whole: bool, longest: int = LONGEST_SUBJECT) -> str | None:
+        """The result of a whole key (Table). longest: how many of its characters are looked at."""
         if not whole:
             return None
-        subject = key[:LONGEST_SUBJECT]
+        subject = key[:longest]
         for line in self._lines.walk(lambda line: line.holds(subject)):
             if line.result is not None:
                 return line.filled(subject)

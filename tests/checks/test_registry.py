@@ -18,6 +18,7 @@ OPTIONS = {
     "check_score": {"threshold": 3},
     "permit_tls_clientcerts": {"fingerprints": [":".join(["0A"] * 32)]},
     **{name: {"zone": "bl.example"} for name in REGISTRY if "rbl_" in name or "dnswl_" in name or "rhs" in name},
+    "header_checks": {"table": ["/./ REJECT"]},
     "score": {"lists": ["bl.example*2"]},
     "sleep": {"seconds": 1},
     **{name: {"owners": OWNERS} for name in REGISTRY if name.endswith("_login_mismatch")},
