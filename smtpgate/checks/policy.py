@@ -2,57 +2,38 @@
 
 import asyncio
 import ipaddress
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from smtpgate.dns.lookups import confirmed_names, reverse_names
+from smtpgate.phases.access_result import Subject, parse_result
+from smtpgate.phases.access_table import AccessTable, TableUse
 from smtpgate.phases.context import Context
 from smtpgate.phases.facts import Address, Transaction
 from smtpgate.phases.phase import Phase
-from smtpgate.phases.reply import Reply
 from smtpgate.phases.rule import option
-from smtpgate.phases.verdict import Action, Verdict
+from smtpgate.phases.verdict import Verdict
 from smtpgate.policy.connection import PolicyUnavailable
 from smtpgate.policy.service import PolicyLimits, PolicyService, policy_service
+from smtpgate.tables.indexed import Static
 from smtpgate.values import above_zero, count, duration, text, unmapped
 
 # What a Postfix says that has these attributes: services compare it with numbers.
 _LIKE_POSTFIX = "3.9"
 _UNKNOWN = "unknown"
-_REFUSAL = re.compile(r"[45]\d\d")
-_ENHANCED = re.compile(r"[45]\.(\d{1,3}\.\d{1,3})(?: |\Z)")
-_WORDS = {
-    "REJECT": (Action.REJECT, 554),
-    "DEFER": (Action.DEFER, 450),
-    "DEFER_IF_PERMIT": (Action.DEFER_IF_PERMIT, 450),
-    "DEFER_IF_REJECT": (Action.DEFER_IF_REJECT, 450),
-}
+_LONGEST_EVIDENCE = 500
 
 
-def _parsed(action: str, subject: str) -> Verdict | None:
-    """The verdict that an action stands for, None if it is unknown."""
-    word, _, said = action.partition(" ")
-    word, said = word.upper(), said.strip()
-    if _REFUSAL.fullmatch(word):
-        kind, code = Action.REJECT, int(word)
-    elif word in _WORDS:
-        kind, code = _WORDS[word]
-    elif word == "OK" or word.isdigit():
-        return Verdict(Action.PERMIT)
-    else:
-        return Verdict(Action.DUNNO) if word in ("DUNNO", "INFO", "WARN") else None
-    enhanced = _ENHANCED.match(said)
-    detail, said = (enhanced[1], said[enhanced.end() :]) if enhanced else ("7.1", said)
-    return Verdict(kind, Reply(code, detail, f"{subject} rejected: {said or 'Access denied'}"))
-
-
-def policy_action(value: Any) -> str:
-    """An action as a service answers it."""
-    if not isinstance(value, str) or _parsed(value, "") is None:
+def policy_action(value: Any) -> TableUse:
+    """What a service could have answered; read as its answers are, for the place where they take effect."""
+    try:
+        result = parse_result(value if isinstance(value, str) else "")
+    except ValueError:
+        result = None
+    if result is None or result.names:
         raise ValueError('an action such as "DUNNO", "451 4.3.5 Server configuration problem" or "DEFER_IF_PERMIT"')
-    return value
+    return TableUse(AccessTable(value, Static(value)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +46,7 @@ class PolicyOptions:
     retry_delay: float = option(duration, "1s", "how long to wait before the next try")
     max_idle: float = option(above_zero(duration), "300s", "how long a connection is kept without work")
     max_ttl: float = option(above_zero(duration), "1000s", "how long a connection is kept in all")
-    default_action: str = option(
+    default_action: TableUse = option(
         policy_action, "451 4.3.5 Server configuration problem", "what it means that the service does not answer"
     )
     policy_context: str = option(text, "", "told to the service, so that it can tell the rules apart that ask it")
@@ -85,25 +66,16 @@ async def check_policy_service(tx: Transaction, ctx: Context, options: PolicyOpt
     phase, attributes = tx.phase, dict(_attributes(tx))
     name, reverse_name = await _client_names(tx, ctx)
     attributes |= {"client_name": name, "reverse_client_name": reverse_name, "policy_context": options.policy_context}
-    subject = _subject(tx, phase, name)
     evidence: dict[str, Any] = {"service": str(options.service)}
+    actions = options.default_action
     try:
         answer = await ctx.policy.ask(options.service, attributes.items(), tx.ref, options.limits)
-    except PolicyUnavailable as trouble:
-        evidence["failure"] = str(trouble)
-    else:
-        evidence["action"] = answer[:500]
-        verdict = _parsed(answer, subject)
-        if verdict is not None:
-            return _with(verdict, evidence)
-        evidence["failure"] = "no action that is known here"
-    default = _parsed(options.default_action, subject)
-    assert default is not None  # policy_action() has seen to it
-    return _with(default, evidence)
-
-
-def _with(verdict: Verdict, evidence: dict[str, Any]) -> Verdict:
-    return Verdict(verdict.action, verdict.reply, evidence)
+        evidence["action"] = answer[:_LONGEST_EVIDENCE]
+        result, rules = actions.read(answer)
+    except (PolicyUnavailable, ValueError) as trouble:
+        evidence["failure"] = str(trouble)[:_LONGEST_EVIDENCE]
+        result, rules = actions.read(actions.public_text)
+    return result.verdict(*_subject(tx, phase, name), evidence, rules)
 
 
 async def _client_names(tx: Transaction, ctx: Context) -> tuple[str, str]:
@@ -181,18 +153,18 @@ def _unquoted(address: Address) -> str:
     return f"{address.local}@{address.text.rpartition('@')[2]}" if address.domain else address.text
 
 
-def _subject(tx: Transaction, phase: Phase | None, name: str) -> str:
+def _subject(tx: Transaction, phase: Phase | None, name: str) -> tuple[Subject, str]:
     """What a refusal is about, as Postfix says it."""
     match phase:
         case None | Phase.CLIENT:
-            return f"<{name}[{tx.session.client_address}]>: Client host"
+            return Subject.CLIENT, f"{name}[{tx.session.client_address}]"
         case Phase.HELO:
-            return f"<{tx.helo[:256]}>: Helo command"
+            return Subject.HELO, tx.helo
         case Phase.MAIL:
-            return f"<{tx.sender.text[:256]}>: Sender address"
+            return Subject.SENDER, tx.sender.text
         case Phase.RCPT:
-            return f"<{tx.recipient.text[:256]}>: Recipient address"
+            return Subject.RECIPIENT, tx.recipient.text
         case Phase.DATA:
-            return "<DATA>: Data command"
+            return Subject.DATA, "DATA"
         case _:
-            return "<END-OF-MESSAGE>: End-of-data"
+            return Subject.END_OF_DATA, "END-OF-MESSAGE"

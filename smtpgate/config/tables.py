@@ -28,7 +28,9 @@ class TableReader:
     ) -> TableUse | None:
         """A table as a rule at this place uses it; None, and errors noted, if it is not right."""
         if isinstance(given, TableUse):
-            return self._checked(document, path, given.table, place, bind)
+            # A default is the same for every rule and configuration: each has a table of its own.
+            own = AccessTable(given.table.name, given.table.content)
+            return self._checked(document, path, own, place, bind)
         reference = TableReference(given.kind, given.name)
         table = self._tables.get(reference) or self._open(document, path, reference)
         if table is None:

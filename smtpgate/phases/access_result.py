@@ -46,6 +46,8 @@ class Subject(Enum):
     RECIPIENT = "Recipient address"
     CERTIFICATE = "Client certificate"
     LOGIN = "SASL login name"
+    DATA = "Data command"
+    END_OF_DATA = "End-of-data"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from tests.fakes import FakeDns, FakePolicy
 
 RULE = "check_policy_service inet:127.0.0.1:10023"
 NAMED = {"PTR": {CLIENT: ["client.example.net"]}, "A": {"client.example.net": [CLIENT]}}
-BROKEN = "reject 451 4.3.5"
+BROKEN = "defer 451 4.3.5"
 
 
 def at(phase: Phase, **said: Any) -> Transaction:
@@ -48,9 +48,11 @@ async def told(tx: Transaction, dns: FakeDns | None = None, **options: Any) -> d
         ("DEFER_IF_PERMIT Greylisted", "defer_if_permit 450 4.7.1", "Greylisted"),
         ("DEFER_IF_REJECT 4.2.0 Busy", "defer_if_reject 450 4.2.0", "Busy"),
         ("550 5.7.23 Message rejected", "reject 550 5.7.23", "Message rejected"),
-        ("450 Later", "reject 450 4.7.1", "Later"),
-        ("554", "reject 554 5.7.1", "Access denied"),
+        ("450 Later", "defer 450 4.7.1", "Later"),
+        ("PREPEND X-Seen: yes", "dunno", ""),
         # what is none
+        ("FILTER smtp:x", BROKEN, "Server configuration problem"),
+        ("550", BROKEN, "Server configuration problem"),
         ("550x", BROKEN, "Server configuration problem"),
         ("NONSENSE", BROKEN, "Server configuration problem"),
         (PolicyUnavailable("it closed the connection"), BROKEN, "Server configuration problem"),
@@ -61,6 +63,11 @@ async def test_check_policy_service(action: str | Exception, expected: str, text
     assert short(verdict) == expected
     if text:
         assert verdict.reply.text == f"<b@example.org>: Recipient address rejected: {text}"
+
+
+async def test_what_is_to_be_done_with_the_message() -> None:
+    verdict = await ask(RULE, at(Phase.RCPT), context(policy=FakePolicy("PREPEND Received-SPF: pass")))
+    assert [str(deed) for deed in verdict.deeds] == ["PREPEND Received-SPF: pass"]
 
 
 async def test_a_service_that_fails_is_what_the_administrator_says() -> None:

@@ -217,3 +217,14 @@ async def ended(client, gate):
     await client.ask("QUIT")
     await client.close()
     return await gate.settled()
+
+
+async def test_a_service_may_name_rules_that_are_asked_in_its_place():
+    async with (
+        played(b"action=permit_mynetworks, reject_non_fqdn_sender\n\n") as service,
+        serving(CONFIG.format(service=service.address, mode="enforce")) as gate,
+        gate.client() as client,
+    ):
+        await client.greet()
+        replies = await client.deliver("a@localhost", ["b@example.org"], b"x: y\r\n\r\n")
+    assert replies[1].startswith("504 5.5.2 <a@localhost>: Sender address rejected: need fully-qualified address")
