@@ -95,6 +95,11 @@ class CachingResolver:
                 if flight.asked is not None:  # it goes on, but no further, and its answer is kept
                     flight.asked.wanted = bool(flight.waiters)
 
+    def forget(self, domain: str) -> None:
+        """Forget the answers about all names below a domain, lower case, without final dot."""
+        for question in [question for question in self._kept if question[0].endswith("." + domain)]:
+            self._room += _weight(self._kept.pop(question)[0])
+
     def facts(self) -> dict[str, Any]:
         """Numbers for `smtpgate status`: answers kept, and questions answered from memory, shared, and passed on."""
         return {"kept": len(self._kept), "from_memory": self._hits, "shared": self._shared, "asked": self._misses}

@@ -9,6 +9,9 @@ from contextvars import ContextVar, Token
 
 from smtpgate.dns.resolver import Answer, RecordType, Resolver, Status
 
+# The detail of such a failure: it says nothing about who was asked.
+TIME_IS_OVER = "the time for look-ups is over"
+
 
 class LookupTime:
     """The time that one session's look-ups have.
@@ -65,7 +68,7 @@ class LookupTime:
                 finally:
                     self._waiting.discard(limit)
         except TimeoutError:
-            return Answer(name, kind, Status.FAILURE, detail="the time for look-ups is over")
+            return Answer(name, kind, Status.FAILURE, detail=TIME_IS_OVER)
 
 
 _current: ContextVar[LookupTime | None] = ContextVar("smtpgate.dns.time_limit", default=None)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smtpgate.dns.resolver import Answer, Resolver
+from smtpgate.dns.time_limit import TIME_IS_OVER
 from smtpgate.dnsbl.health import ListHealth, State
 from smtpgate.dnsbl.listing import DnsList
 from smtpgate.dnsbl.self_test import Kind, self_test
@@ -54,7 +55,8 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
 class DnsLists:
     """Asks lists, and knows which of them can be believed.
 
-    dns: answers from memory where it can. uncached: has none, for self-tests. mynetworks: clients that say nothing
+    dns: answers from memory where it can; forget: has it forget all names below a domain. uncached: has no memory, for
+    self-tests. mynetworks: clients that say nothing
     about a list. clock: wall time in seconds since 1970; monotonic: in seconds. wait: for an event or so many seconds.
 
     Without start() nothing is tested, and a list is believed until its answers tell against it.
@@ -65,6 +67,7 @@ class DnsLists:
         dns: Resolver,
         uncached: Resolver | None = None,
         *,
+        forget: Callable[[str], None] = lambda domain: None,
         mynetworks: Sequence[Network] = (),
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -72,6 +75,7 @@ class DnsLists:
     ) -> None:
         self._dns = dns
         self._uncached = uncached or dns
+        self._forget = forget
         self._mynetworks = mynetworks
         self._clock = clock
         self._monotonic = monotonic
@@ -139,15 +143,19 @@ class DnsLists:
             if self._monotonic() - started >= _LATE:
                 health.was_silent("no answer before a deadline")
             raise
-        if answer.failed:
+        seconds = self._monotonic() - started
+        if not answer.failed:
+            health.took(seconds)
+        elif answer.detail != TIME_IS_OVER or seconds >= _LATE:  # or else a client could silence a list by slow names
             health.was_silent(answer.detail or answer.status.value)
-        else:
-            health.took(self._monotonic() - started)
         return answer
 
     async def _keep_testing(self, listing: DnsList, health: ListHealth) -> None:
         while True:
-            health.note_test(await self_test(self._uncached, listing, health.kind))
+            finding = await self_test(self._uncached, listing, health.kind)
+            if health.state is State.SUSPENDED and finding.is_good:
+                self._forget(listing.zone)  # what it answered while it was wrong
+            health.note_test(finding)
             health.changed.clear()
             # What happens meanwhile may call for another pause than the one that has begun.
             while True:

@@ -48,6 +48,11 @@ class Finding:
     unknown: str | None = None
     note: str | None = None
 
+    @property
+    def is_good(self) -> bool:
+        """Whether the list can be believed."""
+        return not self.wrong and not self.unknown
+
 
 @dataclass(frozen=True, slots=True)
 class Questions:

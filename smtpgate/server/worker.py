@@ -100,7 +100,9 @@ class Worker:
         stub = StubResolver(settings.dns.nameservers or None, settings.dns.timeout)
         cache = CachingResolver(stub)
         resolver = TimedResolver(cache)
-        lists = DnsLists(resolver, CachingResolver(stub, size=0), mynetworks=settings.server.mynetworks)
+        lists = DnsLists(
+            resolver, CachingResolver(stub, size=0), forget=cache.forget, mynetworks=settings.server.mynetworks
+        )
         verifiers = Verifiers(settings, resolver, downstream, store)
         context = Context(
             dns=resolver,

@@ -232,3 +232,18 @@ async def test_an_answer_that_comes_at_once():
     for _ in range(2):
         assert (await cache.query("d", "A")).status is Status.NO_DATA
     assert cache.facts() == {"kept": 1, "from_memory": 1, "shared": 0, "asked": 1}
+
+
+async def test_names_below_a_domain_can_be_forgotten():
+    dns = FakeDns(A={"a.bl.example": ["127.0.0.2"], "a.notbl.example": ["127.0.0.2"]})
+    resolver = CachingResolver(Asking(dns))
+    for _ in range(2):
+        await resolver.query("a.bl.example", "A")
+        await resolver.query("a.notbl.example", "A")
+    assert len(dns.asked) == 2
+    resolver.forget("bl.example")
+    assert len(resolver) == 1
+    await resolver.query("a.notbl.example", "A")
+    assert len(dns.asked) == 2
+    await resolver.query("a.bl.example", "A")
+    assert len(dns.asked) == 3

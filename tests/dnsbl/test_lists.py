@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smtpgate.dns.resolver import Answer, RecordType, Status
+from smtpgate.dns.time_limit import TIME_IS_OVER
 from smtpgate.dnsbl.listing import DnsList, address_list, domain_list
 from smtpgate.dnsbl.lists import DnsLists, ListAnswer
 from tests.dnsbl.fake_lists import BEHAVIOURS, ListDns, everything, good, parked, refusing, silent
@@ -257,3 +259,31 @@ def test_mail_is_never_refused_by_a_suspended_list(steps: Sequence[str]) -> None
                     dns.zones["bl.example"] = good(NAME) if step == "good" else BEHAVIOURS[step]
 
     asyncio.run(play())
+
+
+async def test_what_it_answered_while_it_was_wrong_is_forgotten() -> None:
+    dns, turns, forgotten = ListDns(bl=everything), Turns(), list[str]()
+    lists = DnsLists(dns, forget=forgotten.append, wait=turns.wait)
+    lists.start([BL])
+    await turns.next_test()
+    assert forgotten == []
+    dns.zones["bl.example"] = good(NAME)
+    for _ in range(2):
+        await turns.next_test()
+        assert forgotten == ["bl.example"] * 2  # IPv4 and IPv6
+    await lists.close()
+
+
+@pytest.mark.parametrize(("waited", "state"), [(0.1, "untested"), (3.0, "failing")])
+async def test_a_client_that_used_up_its_time_says_nothing_about_a_list(waited: float, state: str) -> None:
+    clock = Clock()
+
+    class OverTime:
+        async def query(self, name: str, kind: RecordType) -> Answer:
+            clock.advance(waited)
+            return Answer(name, kind, Status.FAILURE, detail=TIME_IS_OVER)
+
+    lists = DnsLists(OverTime(), monotonic=clock)
+    for _ in range(20):
+        assert short(await lists.ask(BL, LISTED, LISTED)) == "failed"
+    assert lists.report()[0]["state"] == state
