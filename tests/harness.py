@@ -14,6 +14,7 @@ from smtpgate.config.load import load
 from smtpgate.dnsbl.lists import DnsLists
 from smtpgate.phases.context import Context
 from smtpgate.phases.engine import Engine, Limits
+from smtpgate.quarantine import Quarantine
 from smtpgate.record import Record
 from smtpgate.server.tls import ServerTls
 from smtpgate.smtp.content import LinePolicy
@@ -23,6 +24,7 @@ from smtpgate.smtp.peers import TrustedPeers
 from smtpgate.smtp.services import Services
 from smtpgate.smtp.tls import CertificateMode, TlsMode
 from smtpgate.spool import Spool
+from smtpgate.store.entries import StoredTables
 from smtpgate.values import network
 from smtpgate.verify.downstream import DownstreamProbe
 from smtpgate.verify.remembering import RememberingVerifier
@@ -163,6 +165,8 @@ async def serving(
     engine_limits: Limits | None = None,
     spool: Spool | None = None,
     tls: TlsMode = "none",
+    tables: StoredTables | None = None,
+    quarantine: Quarantine | None = None,
     certificates: CertificateMode = "none",
     server_tls: ServerTls | None = None,
     proxies: Sequence[str] = (),
@@ -188,6 +192,7 @@ async def serving(
         recipients=settings.server.recipients,
         recipient_delimiter=settings.server.recipient_delimiter,
         verify_recipient=RememberingVerifier("recipient", DownstreamProbe(downstream, "mx"), FakeVerified(), clock),
+        tables=tables,
     )
     engine = Engine(
         settings.phases,
@@ -210,6 +215,7 @@ async def serving(
         monotonic=clock,
         mynetworks=settings.server.mynetworks,
         peers=TrustedPeers(settings.server.xclient_peers, settings.server.xforward_peers, networks),
+        quarantine=quarantine or Quarantine(tempfile.gettempdir() + "/nowhere"),
     )
     services.tls_context = server_tls.context if server_tls else None
     loop = asyncio.get_running_loop()

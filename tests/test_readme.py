@@ -24,5 +24,7 @@ def test_its_links_lead_somewhere() -> None:
 
 def test_its_commands_exist() -> None:
     for words in set(re.findall(r"`smtpgate (\w+(?: check| show| upgrade)?)", README)):
-        example = {"why": ["X"], "dnsbl check": ["192.0.2.1"]}.get(words, [])
+        example = {"why": ["X"], "dnsbl check": ["192.0.2.1"], "table": ["NAME", "list"], "quarantine": ["list"]}.get(
+            words, []
+        )
         assert parser().parse_args([*words.split(), *example])

@@ -8,7 +8,7 @@ from importlib import import_module
 from smtpgate import __version__
 
 # Each is a module of its own. `serve` loads ten times as much as `why` needs.
-COMMANDS = ("serve", "reload", "status", "why", "dnsbl", "config", "rules", "db")
+COMMANDS = ("serve", "reload", "status", "why", "dnsbl", "quarantine", "table", "config", "rules", "db")
 
 
 def parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:

@@ -10,11 +10,14 @@ _OUTCOMES = {
     "accepted": "Accepted: the downstream has taken the message.",
     "rejected": "Refused for good{by}. The sender's server will not try again, and tells its user.",
     "deferred": "Refused for now{by}. A real mail server tries again by itself.",
+    "discarded": "Thrown away: the client was told that it was accepted, because a rule wants it so.",
+    "held": "Held: the message is in the quarantine, because a rule wants it so. `smtpgate quarantine` shows it.",
     "abandoned": "Not finished: the client left or gave up before there was a message.",
 }
 _PHASES = {"client": "CLIENT", "helo": "HELO", "mail": "MAIL", "rcpt": "RCPT", "data": "DATA", "end_of_data": "MESSAGE"}
 _PHASE_OF_COMMAND = {"HELO": "helo", "EHLO": "helo", "MAIL": "mail", "RCPT": "rcpt", "DATA": "data", "BDAT": "data"}
 _REFUSING = ("reject", "defer", "defer_if_permit")
+_DEEDS = ("PREPEND", "DISCARD", "HOLD", "REDIRECT", "BCC")
 _MOST_EVIDENCE = 12
 _LONGEST_EVIDENCE = 300
 
@@ -173,6 +176,8 @@ def _would_have(rule: Story) -> str:
     match rule["verdict"]:
         case "unfinished":
             return "had not answered when the record was closed"
+        case "dunno" | "permit" if deed := _deed(rule):
+            return f"would have done: {deed}"
         case "dunno":
             return "would have changed nothing"
         case "permit":
@@ -182,6 +187,12 @@ def _would_have(rule: Story) -> str:
         case verdict if verdict in _REFUSING or rule["reply"]:
             return f"would have refused with {rule['reply']}"
     return "would have been passed over"
+
+
+def _deed(rule: Story) -> str:
+    """What a table wanted done with the message, as it is written there."""
+    result = str((rule["evidence"] or {}).get("result", "")) if isinstance(rule["evidence"], dict) else ""
+    return result if result.split(" ")[0].upper() in _DEEDS else ""
 
 
 def _evidence(evidence: Any) -> Iterator[str]:

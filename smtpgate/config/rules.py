@@ -280,7 +280,7 @@ class RuleReader:
             if end is not None:
                 problem = f"{text} is never reached: {end.rule.text} in line {end.line} always ends this list"
                 self._document.error(placed.path, problem)
-            elif text in seen and placed.path[0] != "classes":
+            elif text in seen and seen[text].rule.check is placed.rule.check and placed.path[0] != "classes":
                 self._document.error(placed.path, f"{text} stands in line {seen[text].line} already")
             elif placed.rule.spec.terminal and not placed.rule.shadow:
                 end = placed

@@ -52,6 +52,7 @@ class ServerSettings:
         mailboxes, [], "who exists in relay_domains, or files that tell; [] leaves it to the downstream"
     )
     spool: str = option(directory, "var/spool", "directory for what is too large to be kept in memory")
+    quarantine: str = option(directory, "var/quarantine", "directory for messages that rules hold")
     delay_reject: bool = option(
         boolean, True, "answer the client, helo and mail lists at RCPT, so that the record is whole"
     )

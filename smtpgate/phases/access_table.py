@@ -18,6 +18,7 @@ from smtpgate.tables.source import Entry, Problem, Table
 # Results that are kept ready. Those of expressions can be as many as strangers have addresses.
 _MOST_READY = 1000
 _STORED_NAME_LENGTH = 64
+_SHORT = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ def _check_place(result: AccessResult, place: Place) -> None:
 def table_option(value: Any, *, permits: bool = True) -> TableReference | TableUse:
     """A table as the configuration writes it: a name, or the table itself. permits: whether it may say OK."""
     if isinstance(value, Mapping):
-        return TableUse(AccessTable("{…}", Indexed(inline_entries(value))), Place(permits=permits))
+        return TableUse(AccessTable(_in_short(value), Indexed(inline_entries(value))), Place(permits=permits))
     if isinstance(value, str) and _names_a_table(value):
         kind, colon, name = value.partition(":")
         return TableReference(kind, name, permits) if colon else TableReference("", value, permits)
@@ -193,6 +194,13 @@ def table_option(value: Any, *, permits: bool = True) -> TableReference | TableU
     raise ValueError(
         f'a table such as "hash:/etc/postfix/access" ({types}), "store:NAME", "static:ACTION" or a name in [tables]'
     )
+
+
+def _in_short(table: Mapping[str, Any]) -> str:
+    """The beginning of a table that has no name."""
+    key, result = next(iter(table.items()), ("", ""))
+    first = f"{key[:_SHORT]} = {str(result)[:_SHORT]}"
+    return f"{{{first}, …}}" if len(table) > 1 else f"{{{first}}}"
 
 
 def _names_a_table(value: str) -> bool:

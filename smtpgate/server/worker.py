@@ -18,6 +18,7 @@ from smtpgate.dns.time_limit import TimedResolver
 from smtpgate.dnsbl.lists import DnsLists
 from smtpgate.phases.context import Context
 from smtpgate.phases.engine import Engine, Limits
+from smtpgate.quarantine import Quarantine
 from smtpgate.server.descriptors import raise_descriptor_limit, sessions_within
 from smtpgate.server.downstream import configured_downstream
 from smtpgate.server.facts import Facts, Tally
@@ -135,6 +136,7 @@ class Worker:
             record=tally.put,
             clock=time.time,
             spool=spool,
+            quarantine=Quarantine(settings.server.quarantine),
             limits=_limits(settings),
             counts=self._counts,
             lines=LinePolicy(settings.server.bare_newline, settings.server.long_lines),

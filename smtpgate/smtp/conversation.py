@@ -58,7 +58,17 @@ class Closed(Exception):
 class Conversation(Connection):
     """One client's connection, and what is said on it. The commands are in the subclass (dialog.py)."""
 
-    __slots__ = ("_between_commands", "_refusal", "_replies", "chunk_left", "conduct", "ended", "facts", "reception")
+    __slots__ = (
+        "_between_commands",
+        "_goes",
+        "_refusal",
+        "_replies",
+        "chunk_left",
+        "conduct",
+        "ended",
+        "facts",
+        "reception",
+    )
 
     VERBS: ClassVar[dict[str, Callable[..., Awaitable[None]]]] = {}
 
@@ -72,6 +82,7 @@ class Conversation(Connection):
         self._refusal: Reply | None = None
         self._replies: list[bytes] = []
         self._between_commands = False
+        self._goes = False
 
     # --- from the first to the last word
 
@@ -202,7 +213,7 @@ class Conversation(Connection):
         await self._pause()
         self._welcome(refusal)
         in_a_row = 0
-        while True:
+        while not self._goes:
             if self.services.closing and self.reception.tx is None:
                 await self.close_with("shutdown", SHUTTING_DOWN)
             line = self.intake.next_line()
@@ -234,6 +245,7 @@ class Conversation(Connection):
                 self.conduct.between_transactions()
             if self.conduct.mistakes > mistakes:
                 await self._judge()
+        await self.flush()
 
     def _welcome(self, refusal: Reply | None) -> None:
         self._refusal = refusal
@@ -300,8 +312,14 @@ class Conversation(Connection):
             self._replies.append(reply.line().encode() + b"\r\n")
             return
         self.conduct.answered(reply)
+        self.leave_after(reply)
         self.reception.note(command, reply)
         self._replies.append(reply.line(self.reception.ref).encode() + b"\r\n")
+
+    def leave_after(self, reply: Reply) -> None:
+        """421 and 521 are last words (RFC 5321 §3.8; Postfix: access(5))."""
+        if reply.code in (421, 521):
+            self._goes = True
 
     def answer_raw(self, lines: bytes) -> None:
         """Queue a reply that is written out already."""

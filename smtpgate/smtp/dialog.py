@@ -210,6 +210,7 @@ class Dialog(Conversation):
         reply = await self.reception.message()
         # The reference stands in the final 250 too: it leads from the client's log to the record.
         self.answer_raw(f"{reply.line(self.reception.ref)}\r\n".encode())
+        self.leave_after(reply)
         self.conduct.message_answered(reply)
         self.reception.end_transaction()
 

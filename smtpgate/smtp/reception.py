@@ -20,6 +20,7 @@ from smtpgate.relay.downstream import DownstreamUnavailable, Envelope, RcptParam
 from smtpgate.smtp.command import MailParameters
 from smtpgate.smtp.content import Incoming
 from smtpgate.smtp.forwarded import client_attributes
+from smtpgate.smtp.message_actions import DISCARDED, HELD, carry_out, prepended
 from smtpgate.smtp.outcome import combine, passed_on
 from smtpgate.smtp.redelivery import Redelivery
 from smtpgate.smtp.services import Services
@@ -241,8 +242,12 @@ class Reception:
         """Give the message to the downstream; its answer is the client's, and ends the record."""
         started = time.perf_counter()
         try:
-            head = self._trace(tx, record) + without_forged(message.edited(tx.edits), self._services.hostname)
-            answers = await delivery.deliver(message.content.with_head(head), message.content)
+            rest = without_forged(message.edited(tx.edits), self._services.hostname)
+            outgoing = message.content.with_head(prepended(tx.deeds) + self._trace(tx, record) + rest)
+            if tx.deeds:
+                answers = await carry_out(tx.deeds, delivery, outgoing, message.content, self._services, record)
+            else:
+                answers = await delivery.deliver(outgoing, message.content)
         except DownstreamUnavailable as trouble:
             self._relayed(record, END_OF_DATA, str(trouble), started)
             reply = UNAVAILABLE
@@ -253,8 +258,9 @@ class Reception:
             for answer in answers:
                 self._relayed(record, END_OF_DATA, str(answer), started)
             reply = combine(answers)
-        record.outcome = _outcome(reply)
-        record.decided_by = None if reply.is_positive else "downstream"
+        if record.outcome not in (DISCARDED, HELD):
+            record.outcome = _outcome(reply)
+            record.decided_by = None if reply.is_positive else "downstream"
         record.add(record.replies, ReplyEntry(END_OF_DATA, reply.line()))
         self._finish(tx, record, incoming)
         return reply

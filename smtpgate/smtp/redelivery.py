@@ -46,6 +46,22 @@ class Redelivery:
             self._accepted.append((address, parameters))
         return reply
 
+    @property
+    def envelope(self) -> Envelope:
+        """What MAIL said."""
+        return self._envelope
+
+    @property
+    def accepted(self) -> Sequence[tuple[str, RcptParameters]]:
+        """The recipients that the downstream takes."""
+        return self._accepted
+
+    async def redirect(self, address: str) -> RelayReply:
+        """Begin again, with this address in place of all recipients. Raises what Delivery.recipient raises."""
+        await self._delivery.abandon()
+        self._delivery, self._accepted = self._downstream.begin(self._envelope), []
+        return await self.recipient(address)
+
     async def deliver(self, outgoing: Content, received: Content) -> list[RelayReply]:
         """Hand over the message to all who do not have it yet. Raises what Delivery.deliver raises.
 

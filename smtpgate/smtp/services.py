@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from smtpgate.phases.engine import Engine
+from smtpgate.quarantine import Quarantine
 from smtpgate.record import Record
 from smtpgate.relay.downstream import Downstream
 from smtpgate.smtp.acquaintances import Acquaintances
@@ -30,8 +31,9 @@ class Services:
     connections: the open ones; closing: the server is about to stop, no new transaction begins.
     record: takes finished records; never blocks. clock: wall time in seconds since 1970. monotonic: seconds, never set
     back. mynetworks: clients that the limits of client networks do not hold for. peers: who may speak for others.
-    counts: this worker's column of what all workers count. spool: for large messages. tls_context: the context that new
-    handshakes use, to be told whether the client is asked for its certificate; None if no listener speaks TLS.
+    counts: this worker's column of what all workers count. spool: for large messages. quarantine: for held
+    ones. tls_context: the context that new handshakes use, to be told whether the client is asked for its certificate;
+    None if no listener speaks TLS.
     """
 
     hostname: str
@@ -43,6 +45,7 @@ class Services:
     spool: Spool
     limits: DialogLimits = field(default_factory=DialogLimits)
     lines: LinePolicy = field(default_factory=LinePolicy)
+    quarantine: Quarantine = field(default_factory=lambda: Quarantine("var/quarantine"))
     tls_context: Callable[[bool], ssl.SSLContext] | None = None
     connections: set[Any] = field(default_factory=set)
     closing: bool = False

@@ -166,9 +166,6 @@ ALL_ENTRIES = Statement(
     .where(access_entry.c.name == bindparam("name"))
     .order_by(access_entry.c.key)
 )
-ENTRY_COUNTS = Statement(
-    select(access_entry.c.name, func.count()).group_by(access_entry.c.name).order_by(access_entry.c.name)
-)
 SET_ENTRY = Statement(_set_entry())
 DELETE_ENTRY = Statement(
     delete(access_entry).where(access_entry.c.name == bindparam("name")).where(access_entry.c.key == bindparam("key"))

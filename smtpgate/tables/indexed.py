@@ -16,7 +16,7 @@ class Indexed:
     """Results by key, whatever its case."""
 
     def __init__(self, entries: Mapping[str, Entry]) -> None:
-        self._results = {_folded(key): entry.result for key, entry in entries.items()}
+        self._results = {folded(key): entry.result for key, entry in entries.items()}
         self.entries: Sequence[Entry] = tuple(entries.values())
         self.has_names = any(not _NETWORK.match(key) for key in self._results)
 
@@ -55,14 +55,14 @@ def parse_indexed(text: str) -> tuple[Indexed, list[Problem], list[Problem]]:
         key, result = match[0], line[match.end() :].strip()
         if not result or not line[match.end()].isspace():
             problems.append(Problem(number, f"expected a key, a blank and a result, not {line[:60]!r}"))
-        elif _folded(key) in entries:
-            warnings.append(Problem(number, f"{key} stands in line {entries[_folded(key)].line} already, which counts"))
+        elif folded(key) in entries:
+            warnings.append(Problem(number, f"{key} stands in line {entries[folded(key)].line} already, which counts"))
         else:
-            entries[_folded(key)] = Entry(number, result)
+            entries[folded(key)] = Entry(number, result)
     return Indexed(entries), problems, warnings
 
 
-def _folded(key: str) -> str:
+def folded(key: str) -> str:
     """A key as it is looked for: lower case, the domain's labels as the DNS has them (RFC 5890 §2.3.2.1)."""
     key = key.lower()
     local, at, domain = key.rpartition("@")

@@ -1,0 +1,69 @@
+"""`smtpgate table`: the access tables of the store."""
+
+import argparse
+import sys
+
+from smtpgate.cli.settings import add_config_option, load_settings
+from smtpgate.config.settings import Settings
+from smtpgate.phases.access_result import parse_result
+from smtpgate.phases.access_table import is_stored_name
+from smtpgate.store.edit import StoredTable
+from smtpgate.store.greylist import StoreError
+from smtpgate.tables.indexed import Indexed, folded
+from smtpgate.tables.source import Entry
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command and its options."""
+    parser = commands.add_parser("table", help="look at an access table of the store (store:NAME), or edit it")
+    parser.set_defaults(run=run)
+    parser.add_argument("name", metavar="NAME", help="the table")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    add_config_option(actions.add_parser("list", help="print it"))
+    for action, what in (("get", "print a key's result"), ("delete", "forget a key")):
+        chosen = actions.add_parser(action, help=what)
+        chosen.add_argument("key", metavar="KEY")
+        add_config_option(chosen)
+    chosen = actions.add_parser("set", help="write a key's result")
+    chosen.add_argument("key", metavar="KEY")
+    chosen.add_argument("result", metavar="RESULT", nargs="+", help='as access(5) has it, such as "REJECT no"')
+    add_config_option(chosen)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it; status 1 if the key is not there, or the result is nothing that can be done."""
+    settings = load_settings(args.config)
+    try:
+        if not is_stored_name(args.name):
+            raise ValueError(f"{args.name[:80]!r} is no name of a table: letters, digits, - and _")
+        table = StoredTable(settings.store.url, args.name)
+        if args.action == "list":
+            for key, result in table.entries():
+                print(f"{key}\t{result}")
+            return 0
+        key = folded(args.key)
+        if args.action == "set":
+            result = " ".join(args.result)
+            _check(settings, args.name, key, result)
+            table.set(key, result)
+            return 0
+        found = table.get(key) if args.action == "get" else table.delete(key)
+        if found is None:
+            raise ValueError(f"{key} is not in {args.name}")
+        if args.action == "get":
+            print(found)
+    except (StoreError, ValueError) as error:
+        print(f"smtpgate: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _check(settings: Settings, name: str, key: str, result: str) -> None:
+    """Raise ValueError unless the result can be done wherever the table is asked."""
+    uses = [table for table in settings.tables if table.stored == name]
+    if not uses:
+        print(f"smtpgate: no rule asks store:{name}", file=sys.stderr)
+        parse_result(result)
+    for table in uses:
+        for problem in table.problems(Indexed({key: Entry(0, result)})):
+            raise ValueError(problem.text)

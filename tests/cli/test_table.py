@@ -1,0 +1,80 @@
+"""`smtpgate table`: the access tables of the store."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from smtpgate.cli import main
+from smtpgate.store.entries import REMEMBERED, RememberedTables
+from smtpgate.store.sqlite import open_store
+from tests.fakes import Clock
+
+CONFIG = """
+[server]
+relay_domains = ["example.org"]
+[[listener]]
+address = "127.0.0.1:2525"
+[relay]
+url = "maildir:mail"
+[store]
+url = "sqlite:///{path}"
+[classes]
+strict = ["reject_non_fqdn_sender"]
+[phases]
+mail = ["check_sender_access store:friends", "check_sender_mx_access store:servers"]
+rcpt = ["reject_unauth_destination"]
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "config.toml").write_text(CONFIG.format(path=tmp_path / "store.db"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_what_is_written_is_found_again(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["table", "friends", "set", "A@Bücher.example", "REJECT", "go", "away"]) == 0
+    assert main(["table", "friends", "set", "example.net", "strict"]) == 0
+    assert main(["table", "friends", "set", "example.net", "OK"]) == 0
+    assert main(["table", "friends", "list"]) == 0
+    assert capsys.readouterr().out == "a@xn--bcher-kva.example\tREJECT go away\nexample.net\tOK\n"
+    assert main(["table", "friends", "get", "EXAMPLE.net"]) == 0
+    assert capsys.readouterr().out == "OK\n"
+    assert main(["table", "friends", "delete", "example.net"]) == 0
+    assert main(["table", "friends", "get", "example.net"]) == 1
+    assert main(["table", "servers", "list"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["friends", "set", "a", "REJCT"], "neither an action nor a rule nor a class"),
+        (["friends", "set", "a", "FILTER", "x:y"], "mail queue"),
+        (["servers", "set", "a", "OK"], "OK is not allowed"),
+        (["nobody", "set", "a", "PREPEND x"], "no rule asks store:nobody"),
+        (["friends", "get", "a"], "a is not in friends"),
+        (["friends", "delete", "a"], "a is not in friends"),
+        (["no/name", "list"], "no name of a table"),
+    ],
+)
+def test_what_cannot_be_done(arguments: list[str], said: str, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["table", *arguments]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_a_running_server_sees_a_change_soon(config: Path) -> None:
+    async def look() -> list[dict[str, str]]:
+        store, clock = open_store(f"sqlite:///{config / 'store.db'}"), Clock()
+        tables = RememberedTables(store, clock)
+        seen = [dict(await tables.entries("friends", ["a", "b", "c"]))]
+        await asyncio.to_thread(main, ["table", "friends", "set", "b", "OK"])
+        seen.append(dict(await tables.entries("friends", ["a", "b", "c"])))
+        clock.advance(REMEMBERED)
+        seen.append(dict(await tables.entries("friends", ["a", "b", "c"])))
+        await store.close()
+        return seen
+
+    main(["table", "friends", "set", "a", "DUNNO"])
+    assert asyncio.run(look()) == [{"a": "DUNNO"}, {"a": "DUNNO"}, {"a": "DUNNO", "b": "OK"}]
