@@ -5,7 +5,7 @@ import signal
 import sys
 from types import FrameType
 
-from bench import compare, connections, hot_spots, idle, kill, large, resolver, slow_callbacks
+from bench import compare, connections, hot_spots, idle, kill, large, resolver, restrictions, slow_callbacks
 from bench.processes import Unusable
 
 
@@ -29,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(run=compare.run)
     commands = parser.add_subparsers(metavar="COMMAND", title="other measurements")
     others = (
+        (restrictions, "restrictions"),
         (slow_callbacks, "slow-callbacks"),
         (hot_spots, "profile"),
         (idle, "idle"),

@@ -1,22 +1,25 @@
 """What stands on the way of a message: a gate, smtpgate or Postfix, and smtp-sink behind it.
 
-Both gates do the same: permit_mynetworks (which the client is not in), reject_unauth_destination, pass the message on
-before the queue, write a log into a file. smtpgate keeps its records, as always. Postfix keeps its defaults, except for
-limits that would refuse the load, and for looking up the client's name, which smtpgate is not asked for either.
+Both gates do the same: they ask the rules that they are given, pass the message on before the queue, write a log into
+a file. smtpgate keeps its records, as always. Postfix keeps its defaults, except for limits that would refuse the load,
+and for looking up the client's name, which it does only where a rule asks for it, as smtpgate does.
 """
 
 import contextlib
+import json
 import os
 import pwd
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from bench.processes import PATIENCE, Unusable, free_port, require, server, wait_until_listening
 
 RECIPIENT = "you@example.test"
+# A list of rules in main.cf's words, which mean the same to both. The client is not in mynetworks.
+GUARD_ALONE = "permit_mynetworks, reject_unauth_destination"
 
 _CONFIG_TOML = """
 [server]
@@ -35,7 +38,9 @@ url = "sqlite:///{directory}/smtpgate.db"
 client_connections = 0
 sessions = 9900
 [phases]
-rcpt = ["permit_mynetworks", "reject_unauth_destination"]
+rcpt = {rules}
+[dns]
+nameservers = {nameservers}
 """
 
 _MAIN_CF = """
@@ -54,8 +59,8 @@ local_recipient_maps =
 relay_domains = example.test
 relay_recipient_maps =
 smtpd_relay_restrictions =
-smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination
-smtpd_peername_lookup = no
+smtpd_recipient_restrictions = {rules}
+smtpd_peername_lookup = {peername_lookup}
 smtpd_client_connection_count_limit = 0
 smtpd_client_connection_rate_limit = 0
 """
@@ -100,14 +105,21 @@ def smtp_sink(directory: Path) -> Iterator[int]:
 
 @contextlib.contextmanager
 def smtpgate(
-    directory: Path, sink: int, launcher: tuple[str, ...] = (), *, one_process: bool = False
+    directory: Path,
+    sink: int,
+    launcher: tuple[str, ...] = (),
+    *,
+    rules: str = GUARD_ALONE,
+    nameservers: Sequence[str] = (),
+    one_process: bool = False,
 ) -> Iterator[Gate]:
-    """smtpgate as it is started in production. launcher: options of Python before "-m smtpgate". one_process: without
-    a supervisor, so that a profiler sees the work."""
+    """smtpgate as it is started in production. launcher: options of Python before "-m smtpgate". rules: its rcpt list.
+    nameservers: instead of the system's. one_process: without a supervisor, so that a profiler sees the work."""
     port = free_port()
     directory.mkdir()
     config = directory / "config.toml"
-    config.write_text(_CONFIG_TOML.format(directory=directory, port=port, sink=sink))
+    lists = {"rules": json.dumps(rules.split(", ")), "nameservers": json.dumps(list(nameservers))}
+    config.write_text(_CONFIG_TOML.format(directory=directory, port=port, sink=sink, **lists))
     command = [sys.executable, *launcher, "-m", "smtpgate", "serve", "--config", str(config)]
     command += ["--no-fork"] if one_process else []
     with server(command, port, directory / "smtpgate.log") as process:
@@ -115,8 +127,8 @@ def smtpgate(
 
 
 @contextlib.contextmanager
-def postfix(directory: Path, sink: int) -> Iterator[Gate]:
-    """A Postfix of its own, which touches nothing of one that this machine may have."""
+def postfix(directory: Path, sink: int, rules: str = GUARD_ALONE) -> Iterator[Gate]:
+    """A Postfix of its own, which touches nothing of one that this machine may have. rules: for each recipient."""
     program = require("postfix")
     if os.geteuid() != 0:
         raise Unusable("only root can start Postfix")
@@ -126,7 +138,8 @@ def postfix(directory: Path, sink: int) -> Iterator[Gate]:
         place.mkdir(parents=True)
     owner = pwd.getpwnam("postfix")
     os.chown(directory / "data", owner.pw_uid, owner.pw_gid)
-    (config / "main.cf").write_text(_MAIN_CF.format(directory=directory))
+    names = "yes" if "hostname" in rules else "no"
+    (config / "main.cf").write_text(_MAIN_CF.format(directory=directory, rules=rules, peername_lookup=names))
     (config / "master.cf").write_text(_MASTER_CF.format(port=port, sink=sink))
     # To files, not pipes: its daemons would keep them open.
     log = directory / "postfix.log"

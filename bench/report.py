@@ -19,7 +19,8 @@ class Sample(NamedTuple):
     """One turn of one gate. Times in seconds.
 
     gate_cpu: of the gate's processes. machine_cpu: of everything, the client and smtp-sink included.
-    foreign_cpu: of programs that have nothing to do with the measurement.
+    foreign_cpu: of programs that have nothing to do with the measurement. latency: of a message, from the connection to
+    its last reply, the median; None if nobody looked.
     """
 
     messages: int
@@ -27,6 +28,7 @@ class Sample(NamedTuple):
     gate_cpu: float
     machine_cpu: float
     foreign_cpu: float
+    latency: float | None = None
 
     @property
     def rate(self) -> float:
@@ -56,8 +58,9 @@ class Row(NamedTuple):
 
 Pairs = Sequence[tuple[Sample, Sample]]
 
-_FIGURES: dict[str, Callable[[Sample], float]] = {
+_FIGURES: dict[str, Callable[[Sample], float | None]] = {
     "messages/s": lambda sample: sample.rate,
+    "latency of a message, ms": lambda sample: None if sample.latency is None else sample.latency * 1000,
     "CPU of the gate, ms/message": lambda sample: sample.gate_cpu / sample.messages * 1000,
     "CPU of the machine, ms/message": lambda sample: sample.machine_cpu / sample.messages * 1000,
 }
@@ -67,10 +70,16 @@ def rows(pairs: Pairs) -> list[Row]:
     """The figures of one kind of message. pairs: smtpgate's and Postfix's sample of each round."""
     found = []
     for name, figure in _FIGURES.items():
-        ours, theirs = ([figure(sample) for sample in samples] for samples in zip(*pairs, strict=True))
+        ours, theirs = (_known(figure, samples) for samples in zip(*pairs, strict=True))
+        if not ours:
+            continue
         ratios = [mine / other if other else float("inf") for mine, other in zip(ours, theirs, strict=True)]
         found.append(Row(name, median(ours), median(theirs), Ratio(median(ratios), min(ratios), max(ratios))))
     return found
+
+
+def _known(figure: Callable[[Sample], float | None], samples: Sequence[Sample]) -> list[float]:
+    return [value for sample in samples if (value := figure(sample)) is not None]
 
 
 def foreign_share(pairs: Pairs, cores: int) -> float:

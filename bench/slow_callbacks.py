@@ -51,7 +51,7 @@ async def _part(
     """Load a server for a while; how many callbacks are to blame."""
     loop = asyncio.get_running_loop()
     report, config, port = directory / "report.json", directory / "config.toml", free_port()
-    names = NameServer(_DNS_DELAY, {KEY_NAME: [key]})
+    names = NameServer(_DNS_DELAY, {KEY_NAME: key.encode()})
     address = _free_dns_address()
     transport, _ = await loop.create_datagram_endpoint(lambda: names, local_addr=(address, 53))
     config.write_text(_configuration(directory, port, sink, address, enforced=enforced))

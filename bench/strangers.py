@@ -9,11 +9,15 @@ from bench.mail import Kind
 
 
 class Strangers:
-    """Sends mail to a port on 127.0.0.1. answers: how the last reply of each message began, by kind of message."""
+    """Sends mail to a port on 127.0.0.1. answers: how the last reply of each message began, by kind of message.
+    latencies: how long each message took from its connection to its last reply, in seconds.
+    """
 
-    def __init__(self, port: int, kinds: list[Kind], seed: int = 1) -> None:
+    def __init__(self, port: int, kinds: list[Kind], seed: int = 1, *, recipient: str = "you@example.org") -> None:
+        self.latencies: list[float] = []
         self.answers: dict[str, Counter[str]] = {kind.name: Counter() for kind in kinds}
         self._port = port
+        self._recipient = recipient.encode()
         self._kinds = [(kind, kind.content.replace(b"\r\n.", b"\r\n..") + b".\r\n") for kind in kinds]
         self._random = random.Random(seed)
 
@@ -38,10 +42,11 @@ class Strangers:
             None,
             b"EHLO h%d-%d-%d.hosts.example\r\n" % (x, y, z),
             b"MAIL FROM:<ann@%s>\r\n" % domain.encode(),
-            b"RCPT TO:<you@example.org>\r\n",
+            b"RCPT TO:<%s>\r\n" % self._recipient,
             b"DATA\r\n",
             octets,
         ]
+        started = time.perf_counter()
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port, local_addr=(f"127.{x}.{y}.{z}", 0))
         try:
             for command in commands:
@@ -51,6 +56,7 @@ class Strangers:
                 answer = await _reply(reader)
                 if answer[:1] not in (b"2", b"3"):
                     break
+            self.latencies.append(time.perf_counter() - started)
             self.answers[kind.name][answer[:9].decode("ascii", "replace")] += 1
         except (OSError, asyncio.IncompleteReadError) as trouble:
             self.answers[kind.name][type(trouble).__name__] += 1
