@@ -156,7 +156,7 @@ class Client:
 async def serving(
     config: str = PLAIN,
     *,
-    dns: FakeDns | None = None,
+    dns: Any = None,
     downstream: FakeDownstream | None = None,
     greylist: Any = None,
     delivered: Any = None,
@@ -171,6 +171,7 @@ async def serving(
     server_tls: ServerTls | None = None,
     proxies: Sequence[str] = (),
     dialog: type[Dialog] = Dialog,
+    address: str = "127.0.0.1",
 ) -> AsyncIterator[Gate]:
     """Serve on a free loopback port. config: TOML; [server] keys may stand at its start, sections behind.
 
@@ -179,7 +180,7 @@ async def serving(
     settings = load(_BASE + config, REGISTRY)
     networks = [network(text) for text in proxies]
     clock = Clock()
-    dns = dns or FakeDns()
+    dns = FakeDns() if dns is None else dns
     downstream = downstream or FakeDownstream()
     context = Context(
         dns=dns,
@@ -221,7 +222,7 @@ async def serving(
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
         lambda: dialog(services, "test", loop=loop, tls=tls, certificates=certificates, proxies=networks),
-        "127.0.0.1",
+        address,
         0,
     )
     gate = Gate(server.sockets[0].getsockname()[1], services, downstream, dns, clock, records)

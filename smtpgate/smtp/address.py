@@ -74,7 +74,8 @@ def _domain(domain: str) -> str:
             name = idna.encode(domain, uts46=True).decode("ascii")
         except (idna.IDNAError, UnicodeError):
             raise AddressError("not an internationalised domain name") from None
-    if not is_host_name(name):
+    # RFC 1123 §2.1: an address without its brackets is no name. Postfix: resolve_numeric_domain = no.
+    if not is_host_name(name) or name.replace(".", "").isdigit():
         raise AddressError("not a domain name")
     return name
 

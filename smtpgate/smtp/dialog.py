@@ -30,10 +30,11 @@ CANNOT_VERIFY = Reply(252, "0.0", "Cannot verify the user; send the message and 
 NOT_IMPLEMENTED = Reply(502, "5.1", "Error: command not implemented")
 NO_ARGUMENT = Reply(501, "5.4", "Syntax error: no argument allowed")
 HELO_SYNTAX = Reply(501, "5.4", "Syntax: HELO or EHLO hostname")
+MAIL_SYNTAX = Reply(501, "5.4", "Syntax: MAIL FROM:<address>")
+RCPT_SYNTAX = Reply(501, "5.4", "Syntax: RCPT TO:<address>")
 HELO_FIRST = Reply(503, "5.1", "Error: send HELO or EHLO first")
 NESTED_MAIL = Reply(503, "5.1", "Error: nested MAIL command")
 NEED_MAIL = Reply(503, "5.1", "Error: need MAIL command")
-NEED_RCPT = Reply(503, "5.1", "Error: need RCPT command")
 NO_VALID_RECIPIENTS = Reply(554, "5.1", "Error: no valid recipients")
 TOO_MANY_RECIPIENTS = Reply(452, "5.3", "Error: too many recipients")
 IN_CHUNKS = Reply(503, "5.1", "Error: the message has begun with BDAT")
@@ -100,7 +101,7 @@ class Dialog(Conversation):
             raise CommandError(NESTED_MAIL)
         if self._certificates == "require" and self.facts.tls is None:
             raise CommandError(TLS_FIRST)
-        sender, rest = _path(argument, "FROM:", Reply(501, "1.7", "Syntax: MAIL FROM:<address>"))
+        sender, rest = _path(argument, "FROM:", MAIL_SYNTAX, "1.7")
         parameters = parse_mail_parameters(rest, self._relayed, in_tls=self.facts.tls is not None)
         if sender.text and not sender.domain:
             raise CommandError(Reply(501, "1.7", "Bad sender address syntax"))
@@ -125,7 +126,7 @@ class Dialog(Conversation):
             raise CommandError(NEED_MAIL)
         if self.reception.incoming is not None:
             raise CommandError(IN_CHUNKS)
-        recipient, rest = _path(argument, "TO:", Reply(501, "1.3", "Syntax: RCPT TO:<address>"))
+        recipient, rest = _path(argument, "TO:", RCPT_SYNTAX, "1.3")
         parameters = parse_rcpt_parameters(rest, self._relayed, smtputf8=tx.smtputf8)
         if recipient.is_null:
             raise CommandError(Reply(501, "1.3", "Bad recipient address syntax"))
@@ -150,9 +151,8 @@ class Dialog(Conversation):
             raise CommandError(NEED_MAIL)
         if argument:
             raise CommandError(NO_ARGUMENT)
-        refusal = self._no_recipients()
-        if refusal is not None:
-            raise CommandError(refusal)
+        if not self.reception.tx.recipients:  # RFC 5321 §3.3: none was given, or all were refused
+            raise CommandError(NO_VALID_RECIPIENTS)
         refusal = await self.reception.data()
         if refusal is not None:
             self.answer("DATA", refusal)
@@ -180,7 +180,7 @@ class Dialog(Conversation):
         size, is_last = parse_chunk(argument)
         incoming = self.reception.incoming
         if incoming is None:
-            refusal = self._no_recipients() or await self.reception.data()
+            refusal = await self.reception.data() if self.reception.tx.recipients else NO_VALID_RECIPIENTS
             if refusal is not None:
                 self.answer("BDAT", refusal)
                 self.reception.end_transaction()
@@ -199,12 +199,6 @@ class Dialog(Conversation):
             await self._end_message()
         else:
             self.answer("BDAT", Reply(250, "0.0", f"Ok: {size} octets"))
-
-    def _no_recipients(self) -> Reply | None:
-        if self.reception.tx is not None and self.reception.tx.recipients:
-            return None
-        # RFC 5321 §3.3: 503 without RCPT, 554 if all were refused
-        return NO_VALID_RECIPIENTS if self.reception.recipients_refused else NEED_RCPT
 
     async def _end_message(self) -> None:
         reply = await self.reception.message()
@@ -291,11 +285,11 @@ class Dialog(Conversation):
     }
 
 
-def _path(argument: str, keyword: str, syntax: Reply) -> tuple[Address, str]:
+def _path(argument: str, keyword: str, syntax: Reply, bad_address: str) -> tuple[Address, str]:
     if argument[: len(keyword)].upper() != keyword:
         raise CommandError(syntax)
     try:
         # RFC 5321 §3.3 allows no blank before "<"; many clients send one.
         return parse_path(argument[len(keyword) :].lstrip(" "))
     except AddressError as error:
-        raise CommandError(Reply(501, syntax.detail, f"Bad address syntax: {error}")) from None
+        raise CommandError(Reply(501, bad_address, f"Bad address syntax: {error}")) from None

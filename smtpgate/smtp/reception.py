@@ -65,11 +65,6 @@ class Reception:
         """The reference of the record that is being written."""
         return self._record.ref
 
-    @property
-    def recipients_refused(self) -> bool:
-        """Whether recipients were given in this transaction, and none was accepted."""
-        return self.tx is not None and not self.tx.recipients and bool(self._record.recipients)
-
     def note(self, command: str, reply: Reply) -> None:
         """Keep in the record what the client was answered."""
         self._record.add(self._record.replies, ReplyEntry(command, reply.line()))

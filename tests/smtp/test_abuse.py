@@ -177,7 +177,7 @@ async def test_recipients_a_minute() -> None:
         ]  # fmt: skip
         assert gate.downstream.messages[0].recipients == ("a@example.org", "b@example.org")
         replies = await client.deliver("me@example.net", ["d@example.org"], BODY)
-        assert [reply[:9] for reply in replies] == ["250 2.1.0", "450 4.7.1", "503 5.5.1"]
+        assert [reply[:9] for reply in replies] == ["250 2.1.0", "450 4.7.1", "554 5.5.1"]
         await client.close()
         assert [record.outcome for record in await gate.settled()] == ["accepted", "deferred"]
 

@@ -72,7 +72,7 @@ STATES = [
     ("EHLO MAIL? RCPT MAIL-large RCPT MAIL-refused RCPT MAIL-parameter? RCPT", "250 501 503 552 503 504 503 555 503"),
     ("EHLO MAIL MAIL RCPT MAIL? DATA RCPT", "250 250 503 250 503 250 503"),
     # a refused RCPT changes nothing
-    ("EHLO MAIL RCPT? DATA RCPT DATA", "250 250 501 503 250 250"),
+    ("EHLO MAIL RCPT? DATA RCPT DATA", "250 250 501 554 250 250"),
     ("EHLO MAIL RCPT-refused DATA RCPT-unknown DATA RCPT DATA", "250 250 554 554 550 554 250 250"),
     ("EHLO MAIL RCPT-refused RCPT BDAT-last", "250 250 554 250 250"),
     # mistakes change nothing
@@ -96,7 +96,7 @@ STATES = [
     ("EHLO MAIL RCPT BDAT EHLO BDAT-last MAIL RCPT BDAT-last", "250 250 250 250 250 503 250 250 250"),
     ("EHLO MAIL RCPT BDAT BDAT-bare BDAT-last RCPT MAIL", "250 250 250 250 550 503 503 250"),
     ("EHLO MAIL RCPT BDAT-large BDAT-last DATA MAIL", "250 250 250 552 503 503 250"),
-    ("EHLO MAIL BDAT RCPT BDAT-last MAIL", "250 250 503 503 503 250"),
+    ("EHLO MAIL BDAT RCPT BDAT-last MAIL", "250 250 554 503 503 250"),
     ("EHLO MAIL RCPT-refused BDAT BDAT-last RCPT MAIL", "250 250 554 554 503 503 250"),
 ]  # fmt: skip
 
@@ -127,12 +127,11 @@ class Model:
         self.greeted = False
         self.mail = False
         self.recipients = 0
-        self.refused = 0
         self.chunks: bytes | None = None
         self.messages: list[bytes] = []
 
     def reset(self) -> None:
-        self.mail, self.recipients, self.refused, self.chunks = False, 0, 0, None
+        self.mail, self.recipients, self.chunks = False, 0, None
 
     def __call__(self, word: str) -> str:
         """The code of the reply to a word."""
@@ -167,7 +166,6 @@ class Model:
             return "503"
         code = {"RCPT?": "501", "RCPT-refused": "554", "RCPT-unknown": "550"}.get(word, "250")
         self.recipients += code == "250"
-        self.refused += code in ("554", "550")
         return code
 
     def _data(self, word: str) -> str:
@@ -176,14 +174,14 @@ class Model:
         if word == "DATA?":
             return "501"
         if not self.recipients:
-            return "554" if self.refused else "503"
+            return "554"
         return self._end(b"QUIT\r\n", {"DATA-bare": "550", "DATA-large": "552"}.get(word, "250"))
 
     def _bdat(self, word: str) -> str:
         if not self.mail:
             return "503"
         if not self.recipients:
-            code = "554" if self.refused else "503"
+            code = "554"
             self.reset()
             return code
         octets = COMMANDS[word].partition(b"\r\n")[2]

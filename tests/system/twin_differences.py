@@ -1,0 +1,114 @@
+"""What smtpgate and Postfix said to the same command, and where they may differ: docs/postfix.md explains each."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from tests.system.twin_sessions import Session
+
+_CODES = re.compile(r"(\d{3})(?: (\d\.\d{1,3}\.\d{1,3})(?= |\Z))?")
+# No mailbox of RFC 5321 §4.1.2; Postfix completes or routes them.
+_NO_MAILBOX = re.compile(r"<(?:[^@>]+|[^@>]+@|@[^:>]+|[^@>]+@[^@>]+@[^>]+)>")
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One command, "connect" or "." at first and last, and what both answered. before: in the same session."""
+
+    session: Session
+    command: str
+    ours: str
+    theirs: str
+    before: Sequence["Exchange"]
+
+    @property
+    def codes(self) -> tuple[str, str]:
+        """Reply code and enhanced code, "250 2.1.0", of both."""
+        return _code(self.ours), _code(self.theirs)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether both refused it."""
+        return all(code[:1] in "45" for code in self.codes)
+
+    @property
+    def ends_message(self) -> bool:
+        """Whether it is the end of a message."""
+        return self.command == "." or "LAST" in self.command
+
+    def follows(self, what: Callable[["Exchange"], bool]) -> bool:
+        """Whether there was such an exchange in this session."""
+        return any(what(exchange) for exchange in self.before)
+
+    def __str__(self) -> str:
+        return f"{self.command}\n      smtpgate {self.ours}\n      Postfix  {self.theirs}"
+
+
+def exchanges(session: Session, ours: Sequence[str], theirs: Sequence[str]) -> Iterator[Exchange]:
+    """All commands of a session."""
+    commands = ["connect"]
+    for step in session.steps:
+        commands += step.lines + (() if step.content is None else (".",))
+    before: list[Exchange] = []
+    for command, mine, other in zip(commands, ours, theirs, strict=True):
+        yield Exchange(session, command, mine, other, tuple(before))
+        before.append(Exchange(session, command, mine, other, ()))
+
+
+def _code(reply: str) -> str:
+    match = _CODES.match(reply)
+    return " ".join(filter(None, match.groups())) if match else reply
+
+
+# By the name in docs/postfix.md: when the two may differ so. As narrow as can be.
+DIFFERENCES: dict[str, Callable[[Exchange], bool]] = {
+    "Addresses without a domain, or with two": lambda it: (
+        it.codes[0] in ("501 5.1.3", "501 5.1.7") and _NO_MAILBOX.search(it.command) is not None
+    ),
+    "UTF-8 in a sender without SMTPUTF8": lambda it: it.codes == ("553 5.6.7", "501 5.1.7"),
+    "Values of parameters": lambda it: it.codes == ("501 5.5.4", "555 5.5.4") and "BODY=" in it.command,
+    "Enhanced codes everywhere": lambda it: it.codes == ("501 5.5.4", "501") and it.command in ("HELO", "EHLO"),
+    "HELP": lambda it: it.command == "HELP" and it.codes == ("214 2.0.0", "500 5.5.2"),
+    "EXPN": lambda it: it.command == "EXPN you" and it.codes == ("502 5.5.1", "500 5.5.2"),
+    "VRFY": lambda it: it.command.startswith("VRFY") and it.codes[0] == "252 2.0.0",
+    "ETRN": lambda it: it.command == "ETRN" and it.codes[0] == "500 5.5.2",
+    "QUIT with an argument": lambda it: it.command == "QUIT now" and it.codes == ("501 5.5.4", "221 2.0.0"),
+    "The bare postmaster": lambda it: (
+        (it.command == "DATA" or it.ends_message) and "<postmaster>: recipient address" in it.theirs.lower()
+    ),
+    "What a refused message leaves behind": lambda it: (
+        (it.codes[1] == "503 5.5.1" or it.codes[0] == "554 5.5.1")
+        and it.follows(lambda old: old.ends_message and old.is_refused)
+    ),
+    "What a refused SIZE leaves behind": lambda it: (
+        it.codes == ("250 2.1.0", "552 5.3.4")
+        and "SIZE" not in it.command
+        and it.follows(lambda old: "SIZE=99" in old.command and old.is_refused)
+    ),
+    "The content of a client that was refused": lambda it: (
+        it.codes[1] == "221 2.7.0" and it.follows(lambda old: "BDAT" in old.command and old.codes[0] == "503 5.7.0")
+    ),
+    "Clients with several names": lambda it: it.session.client == "two-names" and it.codes[1] == "450 4.7.25",
+    "Answers of lists that are no listings": lambda it: (
+        it.session.client in ("parked", "refused-by-list") and "blocked using bl.example" in it.theirs
+    ),
+}
+
+
+def judge(session: Session, ours: Sequence[str], theirs: Sequence[str]) -> tuple[set[str], Exchange | None]:
+    """The differences of a session that are known, and the first that is not.
+
+    Where one goes on and the other does not, what follows cannot be compared.
+    """
+    known: set[str] = set()
+    for exchange in exchanges(session, ours, theirs):
+        mine, other = exchange.codes
+        if mine == other:
+            continue
+        name = next((name for name, may_differ in DIFFERENCES.items() if may_differ(exchange)), None)
+        if name is None:
+            return known, exchange
+        known.add(name)
+        if mine[:1] != other[:1] and not exchange.is_refused:
+            break
+    return known, None
