@@ -154,11 +154,10 @@ class Engine:
         if self._has_score:
             tx.score = score_before(phase, tx)
         for part in parts:
-            final, first_deferral = await self._evaluate(lists[part], tx, record)
+            final, carried = await self._evaluate(lists[part], tx, record, carried)
             if final is not None:
                 self._cancel_unneeded(tx, record)
                 return final
-            carried = carried or first_deferral
         if self._has_score:
             keep_score(phase, tx)
         if phase in _DELAYED:
@@ -170,10 +169,13 @@ class Engine:
         return carried or GO_ON
 
     async def _evaluate(  # noqa: C901 (one branch for each kind of verdict)
-        self, rules: Sequence[Rule], tx: Transaction, record: Record
+        self, rules: Sequence[Rule], tx: Transaction, record: Record, if_permit: Decision | None
     ) -> tuple[Decision | None, Decision | None]:
-        """Walk one list. Returns the refusal that ends everything, or else the first DEFER_IF_PERMIT."""
-        if_permit: Decision | None = None
+        """Walk one list. Returns the refusal that ends everything, and the first DEFER_IF_PERMIT so far.
+
+        if_permit: that of the lists before. With a DEFER_IF_REJECT besides, the list ends, as in Postfix: whatever a
+        rule behind says, the list comes to a deferral.
+        """
         if_reject: Decision | None = None
         nested, remaining = 0, iter(rules)
         while (rule := next(remaining, None)) is not None:
@@ -214,6 +216,8 @@ class Engine:
                     if_reject = if_reject or decision
                 case Action.DUNNO:
                     pass
+            if if_permit and if_reject:
+                break
         return None, if_permit
 
     def _is_not_asked(self, rule: Rule, tx: Transaction) -> bool:

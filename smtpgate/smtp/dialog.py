@@ -149,10 +149,10 @@ class Dialog(Conversation):
             raise CommandError(IN_CHUNKS)
         if self.reception.tx is None:
             raise CommandError(NEED_MAIL)
-        if argument:
-            raise CommandError(NO_ARGUMENT)
         if not self.reception.tx.recipients:  # RFC 5321 §3.3: none was given, or all were refused
             raise CommandError(NO_VALID_RECIPIENTS)
+        if argument:
+            raise CommandError(NO_ARGUMENT)
         refusal = await self.reception.data()
         if refusal is not None:
             self.answer("DATA", refusal)

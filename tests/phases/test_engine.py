@@ -105,10 +105,13 @@ def lists(**written: str) -> list[object]:
         ({"rcpt": "Rd"}, "rcpt 1"),
         ({"rcpt": "Rt"}, "rcpt 1"),
         ({"client": "R", "rcpt": "r"}, "rcpt 0"),
-        # both
-        ({"rcpt": "PRr"}, "rcpt 1"),
-        ({"rcpt": "RPr"}, "rcpt 0"),
+        # both: the list ends, and what is carried decides unless a later list refuses
+        ({"rcpt": "PRr"}, "rcpt 0"),
+        ({"rcpt": "RPr"}, "rcpt 1"),
         ({"rcpt": "RP"}, "rcpt 1"),
+        ({"rcpt": "RPd"}, "rcpt 1"),
+        ({"client": "P", "mail": "Rr", "rcpt": "p"}, "client 0"),
+        ({"client": "P", "mail": "Rr", "rcpt": "r"}, "rcpt 0"),
     ],
 )
 @pytest.mark.parametrize("delay_reject", [True, False])

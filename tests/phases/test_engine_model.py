@@ -78,6 +78,8 @@ def reference(rules: list[Written], delay_reject: bool) -> tuple[tuple[Phase, in
             else:
                 refusal = (code, f"rule {number}")
                 return (answered, *(if_reject if if_reject and code >= 500 else refusal)), reached
+            if held and if_reject:  # nothing but a deferral can come of this list
+                break
         if held and phase not in EARLY:
             return (phase, *held), reached
     return None, reached

@@ -171,10 +171,10 @@ class Model:
     def _data(self, word: str) -> str:
         if not self.mail or self.chunks is not None:
             return "503"
-        if word == "DATA?":
-            return "501"
         if not self.recipients:
             return "554"
+        if word == "DATA?":
+            return "501"
         return self._end(b"QUIT\r\n", {"DATA-bare": "550", "DATA-large": "552"}.get(word, "250"))
 
     def _bdat(self, word: str) -> str:

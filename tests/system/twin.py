@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import pwd
-import re
 import subprocess
 import sys
 import tempfile
@@ -18,13 +17,14 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 
 from bench.namespace import enter
+from smtpgate.checks.registry import REGISTRY
 from smtpgate.dns.cache import CachingResolver
 from smtpgate.dns.stub import StubResolver
 from smtpgate.values import Endpoint
 from tests.dns.name_server import name_server
 from tests.harness import serving
 from tests.system.program import PATIENCE, require
-from tests.system.twin_sessions import RuleLists, Session, every_session
+from tests.system.twin_sessions import CONTENT, RuleLists, Session, every_session
 from tests.system.twin_zone import ADDRESSES, CLIENTS, MYNETWORKS, SERVER, SERVER_6, answers
 
 _DNS = "127.0.0.1"
@@ -82,8 +82,9 @@ postlog  unix-dgram n - n - 1 postlogd
 
 
 def rules_of_postfix() -> frozenset[str]:
-    """Every name that its smtpd knows: each of its strings that could be one."""
-    return frozenset(name.decode() for name in re.findall(rb"[a-z_]{3,}(?=\0)", _SMTPD.read_bytes()))
+    """The names of our rules that its smtpd knows: those that stand in the program, or end what stands there."""
+    program = _SMTPD.read_bytes()
+    return frozenset(name for name in REGISTRY if name.encode() + b"\0" in program)
 
 
 @contextlib.contextmanager
@@ -137,10 +138,10 @@ async def play(session: Session, port: int) -> list[str]:
         for step in session.steps:
             writer.write("".join(f"{line}\r\n" for line in step.lines).encode())
             replies += [await _reply(reader) for _ in step.lines]
-            if step.content is not None and replies[-1].startswith("354"):
-                writer.write(step.content.encode())
+            if step.ends_in_data and replies[-1].startswith("354"):
+                writer.write(CONTENT.encode())
                 replies.append(await _reply(reader))
-            elif step.content is not None:
+            elif step.ends_in_data:
                 replies.append("-")  # so that both have as many
     finally:
         writer.close()
@@ -162,8 +163,11 @@ async def _play_all(sessions: list[Session], rule_lists: list[RuleLists]) -> Non
 
     async def both(session: Session, port: int) -> None:
         async with at_one_time:
-            ours = await play(session, port)
-            theirs = await play(session, _FIRST_PORT + session.rules.number)
+            try:
+                ours = await play(session, port)
+                theirs = await play(session, _FIRST_PORT + session.rules.number)
+            except TimeoutError:
+                raise TimeoutError(f"no answer to {session}") from None
         print(json.dumps({"session": session.name, "ours": ours, "theirs": theirs}))
 
     async with name_server(answers, _DNS, 53), gates(rule_lists) as ports:

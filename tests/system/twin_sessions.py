@@ -28,6 +28,7 @@ NOT_DRAWN = {"sleep": "a test does not wait"}
 _UNCONDITIONAL = ("permit", "reject", "defer")
 _GUARD = "reject_unauth_destination"
 _MOST_RULES = 4
+CONTENT = "Subject: test\r\n\r\nA line.\r\n.\r\n"
 # The command with its content, of which the last CRLF is added to it as to every line.
 _BDAT = "BDAT 26 LAST\r\nSubject: test\r\n\r\nA line."
 
@@ -61,10 +62,14 @@ class RuleLists:
 
 @dataclass(frozen=True)
 class Step:
-    """Lines that are sent in one piece, and as many replies; then the content, if the last reply is 354."""
+    """Lines that are sent in one piece, and as many replies. After DATA, CONTENT follows, if the reply is 354."""
 
     lines: tuple[str, ...]
-    content: str | None = None
+
+    @property
+    def ends_in_data(self) -> bool:
+        """Whether the content follows, if the server wants it."""
+        return self.lines[-1] == "DATA"
 
 
 @dataclass
@@ -92,6 +97,7 @@ def every_session(seed: int, lists: int, sessions: int, known: frozenset[str]) -
 def staged_sessions(first: int) -> Iterator[Session]:
     """What shows each known difference, however the others are drawn. first: the number of the first list."""
     rcpt = ["reject_unauth_destination", "reject_rbl_client bl.example", "reject_unknown_client_hostname"]
+    rcpt.append("reject_unknown_helo_hostname")
     ends = {"data": ["reject_non_fqdn_recipient"], "end_of_data": ["reject_non_fqdn_sender"]}
     asks = RuleLists(first, True, {"rcpt": rcpt, **ends}, 4)
     refuses = RuleLists(first + 1, False, {"client": ["defer"], "rcpt": rcpt}, 4)
@@ -101,8 +107,10 @@ def staged_sessions(first: int) -> Iterator[Session]:
     dialogs: list[tuple[RuleLists, str, list[str]]] = [
         *((asks, "good", [hello, line]) for line in odd),
         (asks, "good", [hello, f"{mail} SIZE=99999999999", mail]),
+        (asks, "good", [hello, f"{mail} SMTPUTF8", mail, "RCPT TO:<bücher@example.org>"]),
         (asks, "good", [hello, mail, "RCPT TO:<postmaster>", "DATA"]),
         (asks, "good", [hello, "MAIL FROM:<ann@host>", rcpt_to, _BDAT, mail]),
+        (asks, "good", [f"{hello}.", mail, rcpt_to]),
         (asks, "two-names", [hello, mail, rcpt_to]),
         (asks, "parked", [hello, mail, rcpt_to]),
         (refuses, "good", [hello, _BDAT, mail]),
@@ -175,8 +183,8 @@ class _Talk:
     def _seldom(self, probability: float) -> bool:
         return self._source.random() < probability
 
-    def _say(self, *lines: str, content: str | None = None) -> None:
-        self.steps.append(Step(lines, content))
+    def _say(self, *lines: str) -> None:
+        self.steps.append(Step(lines))
 
     def _greet(self) -> None:
         self._esmtp = not self._seldom(0.15)
@@ -198,8 +206,7 @@ class _Talk:
             return
         if end:
             commands.append(end)
-        content = "Subject: test\r\n\r\nA line.\r\n.\r\n" if end == "DATA" else None
-        self._group(commands, content)
+        self._group(commands)
 
     def _mail(self) -> str:
         sender = self._source.choice(SENDERS)
@@ -210,13 +217,12 @@ class _Talk:
                 command += " SMTPUTF8"
         return command
 
-    def _group(self, commands: list[str], content: str | None = None) -> None:
+    def _group(self, commands: list[str]) -> None:
         if self._seldom(0.3) and (self._esmtp or self._seldom(0.2)):
-            self._say(*commands, content=content)
+            self._say(*commands)
         else:
-            for command in commands[:-1]:
+            for command in commands:
                 self._say(command)
-            self._say(commands[-1], content=content)
 
     def _odd_command(self) -> None:
         odd = (
