@@ -179,7 +179,7 @@ class Transaction:
     """
 
     __slots__ = (
-        "_message", "_recipient", "_sender", "body", "carried", "deeds", "edits", "memo", "phase",
+        "_helo", "_message", "_recipient", "_sender", "body", "carried", "deeds", "edits", "memo", "phase",
         "recipient_memo", "recipients", "ref", "score", "scores", "session", "size", "smtputf8", "tagged",
     )  # fmt: skip
 
@@ -188,6 +188,7 @@ class Transaction:
         size: int | None = None,
     ) -> None:  # fmt: skip
         self.session = session
+        self._helo = session.helo  # a look-up may begin when the session has another name already, or none
         self._sender = sender
         self._recipient: Address | None = None
         self._message: Message | None = None
@@ -209,7 +210,7 @@ class Transaction:
     @property
     def helo(self) -> str:
         """The name of the last HELO or EHLO."""
-        return _known(self.session.helo, "the HELO name")
+        return _known(self._helo, "the HELO name")
 
     @property
     def sender(self) -> Address:

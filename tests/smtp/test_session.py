@@ -377,3 +377,17 @@ async def test_shut_down_lets_a_transaction_finish() -> None:
         assert (await busy.ask(BODY + b".\r\n")).startswith("250 2.0.0")
         assert (await busy.reply()).startswith("421 4.3.2 ")
         assert await busy.reply() == ""
+
+
+async def test_a_look_up_that_begins_when_its_helo_was_refused_knows_the_name(caplog: pytest.LogCaptureFixture) -> None:
+    config = """
+delay_reject = false
+[phases]
+helo = ["reject_invalid_helo_hostname"]
+rcpt = ["reject_unauth_destination", "reject_unknown_helo_hostname"]
+"""
+    async with serving(config) as gate, gate.client() as client:
+        await client.reply()
+        assert (await client.ask("EHLO -client.example.net")).startswith("501 5.5.2")
+        assert (await client.ask("EHLO client.example.net")).startswith("250")
+    assert not caplog.records

@@ -11,7 +11,7 @@ from tests.system.gate import ROOT, environment
 from tests.system.program import require, require_root
 from tests.system.twin import rules_of_postfix
 from tests.system.twin_differences import DIFFERENCES, judge
-from tests.system.twin_sessions import Session, every_session
+from tests.system.twin_sessions import NOT_DRAWN, Session, draw_rule_lists, every_session
 
 SEED, LISTS, SESSIONS = 1, 40, 12
 # All that smtpgate is asked for has its own limits; this only ends what would hang.
@@ -49,6 +49,14 @@ def test_every_command_is_answered_as_by_postfix(played: list[tuple[Session, lis
 def test_the_differences_still_exist(played: list[tuple[Session, list[str], list[str]]]) -> None:
     seen = set().union(*(judge(*answers)[0] for answers in played))
     assert sorted(set(DIFFERENCES) - seen) == [], "met no more: take it out of the table and of docs/postfix.md"
+
+
+def test_every_rule_that_both_know_is_drawn() -> None:
+    known = rules_of_postfix()
+    drawn = set()
+    for rules in draw_rule_lists(SEED, LISTS, known):
+        drawn |= {rule.split()[0] for phase in rules.lists.values() for rule in phase}
+    assert sorted(known - set(NOT_DRAWN) - drawn) == [], "it may need a line in ARGUMENTS"
 
 
 def test_the_differences_are_documented() -> None:

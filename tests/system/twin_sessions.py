@@ -21,9 +21,24 @@ _PARAMETERS = {
 # What stands behind the names of rules that need it; each line is one way to write the rule.
 ARGUMENTS = {
     "reject_rbl_client": ("bl.example", "bl.example=127.0.0.2", "bl.example=127.0.0.[2..11]"),
+    "permit_dnswl_client": ("wl.example", "wl.example=127.0.[5..9].[0..3]"),
+    "permit_rhswl_client": ("wl.example",),
+    "reject_rhsbl_client": ("dbl.example", "dbl.example=127.0.1.2"),
+    "reject_rhsbl_reverse_client": ("dbl.example",),
+    "reject_rhsbl_helo": ("dbl.example",),
+    "reject_rhsbl_sender": ("dbl.example", "dbl.example=127.0.1.3"),
+    "reject_rhsbl_recipient": ("dbl.example",),
 }
 # Rules of Postfix that are not drawn, and why.
-NOT_DRAWN = {"sleep": "a test does not wait"}
+NOT_DRAWN = {
+    "sleep": "a test does not wait",
+    "check_policy_service": "has a test of its own with real services",
+    "permit_tls_clientcerts": "nobody has a certificate",
+    "reject_sender_login_mismatch": "Postfix ignores it where AUTH is not offered",
+    "reject_authenticated_sender_login_mismatch": "the same",
+    "reject_unauthenticated_sender_login_mismatch": "the same",
+    "reject_known_sender_login_mismatch": "the same",
+}
 # They end the list, or everything: they are drawn seldom, or nothing else would be asked.
 _UNCONDITIONAL = ("permit", "reject", "defer")
 _GUARD = "reject_unauth_destination"
@@ -96,8 +111,8 @@ def every_session(seed: int, lists: int, sessions: int, known: frozenset[str]) -
 
 def staged_sessions(first: int) -> Iterator[Session]:
     """What shows each known difference, however the others are drawn. first: the number of the first list."""
-    rcpt = ["reject_unauth_destination", "reject_rbl_client bl.example", "reject_unknown_client_hostname"]
-    rcpt.append("reject_unknown_helo_hostname")
+    rcpt = ["reject_unauth_destination", "reject_rbl_client parked.example", "reject_rbl_client refusing.example"]
+    rcpt += ["reject_unknown_client_hostname", "reject_unknown_helo_hostname"]
     ends = {"data": ["reject_non_fqdn_recipient"], "end_of_data": ["reject_non_fqdn_sender"]}
     asks = RuleLists(first, True, {"rcpt": rcpt, **ends}, 4)
     refuses = RuleLists(first + 1, False, {"client": ["defer"], "rcpt": rcpt}, 4)
@@ -113,6 +128,7 @@ def staged_sessions(first: int) -> Iterator[Session]:
         (asks, "good", [f"{hello}.", mail, rcpt_to]),
         (asks, "two-names", [hello, mail, rcpt_to]),
         (asks, "parked", [hello, mail, rcpt_to]),
+        (asks, "refused-by-list", [hello, mail, rcpt_to]),
         (refuses, "good", [hello, _BDAT, mail]),
     ]
     for number, (rules, client, lines) in enumerate(dialogs):
@@ -123,9 +139,10 @@ def draw_rule_lists(seed: int, count: int, known: frozenset[str]) -> Iterator[Ru
     """Lists that smtpgate takes: what it refuses to load cannot be compared. known: the names that Postfix knows."""
     names = sorted(name for name in REGISTRY if name in known and name not in NOT_DRAWN)
     source = random.Random(f"lists {seed}")
+    deck: list[str] = []
     number = 0
     while number < count:
-        lists = {phase: _draw_list(source, names) for phase in _PARAMETERS}
+        lists = {phase: _draw_list(source, names, deck) for phase in _PARAMETERS}
         lists["rcpt"].insert(source.randrange(len(lists["rcpt"]) + 1), _GUARD)
         # Every family of addresses, and both orders of answers.
         drawn = RuleLists(number, source.random() < 0.7, lists, 6 if number % 5 == 4 else 4)
@@ -134,11 +151,14 @@ def draw_rule_lists(seed: int, count: int, known: frozenset[str]) -> Iterator[Ru
             number += 1
 
 
-def _draw_list(source: random.Random, names: list[str]) -> list[str]:
+def _draw_list(source: random.Random, names: list[str], deck: list[str]) -> list[str]:
+    """A list of rules. deck: of names yet to be drawn before any is drawn again."""
     rules = []
     for _ in range(source.randrange(_MOST_RULES)):
-        name = source.choice(names)
-        if name in _UNCONDITIONAL and source.random() < 0.8:
+        if not deck:
+            deck += source.sample(names, len(names))
+        name = deck.pop()
+        if name in _UNCONDITIONAL and source.random() < 0.6:
             continue
         rules.append(f"{name} {source.choice(ARGUMENTS[name])}" if name in ARGUMENTS else name)
     return rules

@@ -77,7 +77,10 @@ mx.example.org A 192.0.2.1
 listed.example.dbl.example A 127.0.1.2
 listed.example.dbl.example TXT "a listed domain"
 listed.client.example.dbl.example A 127.0.1.2
-good.example.wl.example A 127.0.0.2
+good.client.example.wl.example A 127.0.0.2
+backup.example MX 5 mx.good.example.
+backup.example MX 10 mx.example.org.
+parked.client.example A 192.0.2.18
 fails.example.dbl.example A *
 """
 # What is said of addresses: (client, below which zone, type, data).
@@ -97,8 +100,9 @@ _OF_CLIENTS = (
     ("listed", "wl.example", "A", "127.0.5.1"),
     ("listed-otherwise", "bl.example", "A", "127.0.0.10"),
     ("listed-otherwise", "wl.example", "A", "*"),
-    ("parked", "bl.example", "A", "203.0.113.1"),
-    ("refused-by-list", "bl.example", "A", "127.255.255.254"),
+    ("parked", "", "PTR", "parked.client.example."),
+    ("parked", "parked.example", "A", "203.0.113.1"),
+    ("refused-by-list", "refusing.example", "A", "127.255.255.254"),
     ("listed-6", "bl.example", "A", "127.0.0.4"),
     ("nameless", "bl.example", "A", "*"),
 )
@@ -124,7 +128,7 @@ RECIPIENTS = (
     "you@elsewhere.example", "you@good.example", "you@nullmx.example", "you@nosuch.example", "you@fails.example",
     "you@sub.example.org", "you@localhost", "you", "postmaster", "Postmaster", "you%good.example@example.org",
     "good.example!you@example.org", "you@good.example@example.org", "@good.example:you@example.org",
-    "you@[192.0.2.10]", '"you there"@example.org', "bücher@example.org", "you@listed.example",
+    "you@backup.example", "you@[192.0.2.10]", '"you there"@example.org', "bücher@example.org", "you@listed.example",
 )  # fmt: skip
 
 
