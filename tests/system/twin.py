@@ -62,7 +62,7 @@ message_size_limit = 26214400
 smtpd_helo_required = yes
 strict_rfc821_envelopes = yes
 strict_smtputf8 = yes
-parent_domain_matches_subdomains =
+parent_domain_matches_subdomains = smtpd_access_maps
 """
 _MASTER_CF = """
 pickup   unix n - n 60  1 pickup
@@ -122,9 +122,10 @@ async def gates(rule_lists: Iterable[RuleLists]) -> AsyncIterator[list[int]]:
     async with contextlib.AsyncExitStack() as stack:
         ports = []
         for rules in rule_lists:
-            dns = CachingResolver(StubResolver([Endpoint(_DNS, 53)], 5.0))
+            stub = StubResolver([Endpoint(_DNS, 53)], 5.0)
+            stack.callback(stub.close)
             address = SERVER_6 if rules.family == 6 else SERVER
-            gate = await stack.enter_async_context(serving(rules.toml, dns=dns, address=address))
+            gate = await stack.enter_async_context(serving(rules.toml, dns=CachingResolver(stub), address=address))
             ports.append(gate.port)
         yield ports
 
@@ -145,6 +146,8 @@ async def play(session: Session, port: int) -> list[str]:
                 replies.append("-")  # so that both have as many
     finally:
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
     return replies
 
 

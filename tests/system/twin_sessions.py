@@ -1,9 +1,11 @@
 """Rule lists and dialogs for smtpgate and for Postfix: drawn at random from a seed, and some that are staged."""
 
+import dataclasses
 import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from smtpgate.checks.registry import REGISTRY
 from smtpgate.config.errors import ConfigErrors
@@ -18,8 +20,18 @@ _PARAMETERS = {
     "data": "smtpd_data_restrictions",
     "end_of_data": "smtpd_end_of_data_restrictions",
 }
+# Where what clients, names and addresses are up to is written, for both.
+_TABLES = Path(__file__).with_name("twin_tables")
+_SUBJECTS = ("client", "reverse_client_hostname", "helo", "sender", "recipient")
 # What stands behind the names of rules that need it; each line is one way to write the rule.
 ARGUMENTS = {
+    **{f"check_{subject}_access": (f"hash:{_TABLES}/access",) for subject in _SUBJECTS},
+    **{
+        f"check_{subject}_{kind}_access": (f"hash:{_TABLES}/servers",)
+        for subject in _SUBJECTS
+        for kind in ("a", "mx", "ns")
+    },
+    "check_reverse_client_hostname_access": (f"hash:{_TABLES}/servers",),
     "reject_rbl_client": ("bl.example", "bl.example=127.0.0.2", "bl.example=127.0.0.[2..11]"),
     "permit_dnswl_client": ("wl.example", "wl.example=127.0.[5..9].[0..3]"),
     "permit_rhswl_client": ("wl.example",),
@@ -33,12 +45,18 @@ ARGUMENTS = {
 NOT_DRAWN = {
     "sleep": "a test does not wait",
     "check_policy_service": "has a test of its own with real services",
+    "reject_unverified_recipient": "Postfix finds out by sending mail, and defers until it knows",
+    "reject_unverified_sender": "the same",
     "permit_tls_clientcerts": "nobody has a certificate",
+    "check_ccert_access": "the same",
+    "check_sasl_access": "AUTH is not offered",
     "reject_sender_login_mismatch": "Postfix ignores it where AUTH is not offered",
     "reject_authenticated_sender_login_mismatch": "the same",
     "reject_unauthenticated_sender_login_mismatch": "the same",
     "reject_known_sender_login_mismatch": "the same",
 }
+# Whatever a rule says of its name must differ: it takes part in staged sessions alone.
+_ANOTHER_TO_POSTFIX = "two-names"
 # They end the list, or everything: they are drawn seldom, or nothing else would be asked.
 _UNCONDITIONAL = ("permit", "reject", "defer")
 _GUARD = "reject_unauth_destination"
@@ -67,7 +85,11 @@ class RuleLists:
     @property
     def overrides(self) -> list[str]:
         """For Postfix: what stands behind -o in master.cf."""
-        lists = [f"{_PARAMETERS[phase]} = {', '.join(rules)}" for phase, rules in self.lists.items()]
+        # texthash: is what smtpgate calls hash: as well, the text that postmap(1) would make a database of.
+        lists = [
+            f"{_PARAMETERS[phase]} = {', '.join(rules).replace('hash:', 'texthash:')}"
+            for phase, rules in self.lists.items()
+        ]
         return [f"smtpd_delay_reject = {'yes' if self.delay_reject else 'no'}", *lists]
 
     def names(self, name: str) -> bool:
@@ -126,7 +148,7 @@ def staged_sessions(first: int) -> Iterator[Session]:
         (asks, "good", [hello, mail, "RCPT TO:<postmaster>", "DATA"]),
         (asks, "good", [hello, "MAIL FROM:<ann@host>", rcpt_to, _BDAT, mail]),
         (asks, "good", [f"{hello}.", mail, rcpt_to]),
-        (asks, "two-names", [hello, mail, rcpt_to]),
+        (asks, _ANOTHER_TO_POSTFIX, [hello, mail, rcpt_to]),
         (asks, "parked", [hello, mail, rcpt_to]),
         (asks, "refused-by-list", [hello, mail, rcpt_to]),
         (refuses, "good", [hello, _BDAT, mail]),
@@ -137,7 +159,7 @@ def staged_sessions(first: int) -> Iterator[Session]:
 
 def draw_rule_lists(seed: int, count: int, known: frozenset[str]) -> Iterator[RuleLists]:
     """Lists that smtpgate takes: what it refuses to load cannot be compared. known: the names that Postfix knows."""
-    names = sorted(name for name in REGISTRY if name in known and name not in NOT_DRAWN)
+    names = sorted(name for name in known if name not in NOT_DRAWN and (name in ARGUMENTS or not _needs_one(name)))
     source = random.Random(f"lists {seed}")
     deck: list[str] = []
     number = 0
@@ -158,10 +180,17 @@ def _draw_list(source: random.Random, names: list[str], deck: list[str]) -> list
         if not deck:
             deck += source.sample(names, len(names))
         name = deck.pop()
-        if name in _UNCONDITIONAL and source.random() < 0.6:
+        if name in _UNCONDITIONAL and source.random() < 0.3:
             continue
         rules.append(f"{name} {source.choice(ARGUMENTS[name])}" if name in ARGUMENTS else name)
+        if name in _UNCONDITIONAL:  # nothing may stand behind it
+            break
     return rules
+
+
+def _needs_one(name: str) -> bool:
+    options = REGISTRY[name].options
+    return options is not None and any(field.default is dataclasses.MISSING for field in dataclasses.fields(options))
 
 
 def _is_accepted(drawn: RuleLists) -> bool:
@@ -175,7 +204,11 @@ def _is_accepted(drawn: RuleLists) -> bool:
 
 def draw_sessions(seed: int, rules: RuleLists, count: int) -> Iterator[Session]:
     """What clients of the lists' family do."""
-    clients = sorted(client for client, address in CLIENTS.items() if (":" in address) == (rules.family == 6))
+    clients = sorted(
+        client
+        for client, address in CLIENTS.items()
+        if (":" in address) == (rules.family == 6) and client != _ANOTHER_TO_POSTFIX
+    )
     for number in range(count):
         source = random.Random(f"session {seed} {rules.number} {number}")
         session = Session(rules, number, source.choice(clients))
