@@ -228,7 +228,7 @@ def _mail_keys(address: Address, ctx: Context) -> Iterable[Key]:
 
 
 def _address(tx: Transaction) -> str:
-    return str(tx.session.client_address).partition("%")[0]
+    return tx.session.client.partition("%")[0]
 
 
 async def _client_name(tx: Transaction, ctx: Context) -> tuple[str, Sequence[Any]]:

@@ -95,7 +95,7 @@ def _attributes(tx: Transaction) -> Iterator[tuple[str, str]]:
     yield "request", "smtpd_access_policy"
     yield "protocol_state", _state(tx)
     yield "protocol_name", "ESMTP" if session.esmtp else "SMTP"
-    yield "client_address", str(session.client_address)
+    yield "client_address", session.client
     yield "client_name", _UNKNOWN
     yield "client_port", str(session.client_port)
     yield "reverse_client_name", _UNKNOWN

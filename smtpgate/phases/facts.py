@@ -117,7 +117,8 @@ class Via:
 class Session:
     """One client's session: a TCP connection, or what a trusted server that has it makes of it by XCLIENT.
 
-    via: the servers that told who the client is, the nearest to it last. tls: what protects it, None in plaintext.
+    client: its address as text. via: the servers that told who the client is, the nearest to it last. tls: what
+    protects it, None in plaintext.
     helo: what the client called itself, None before HELO; esmtp: whether it said EHLO. early_talker: it sent bytes
     before the banner. pipelined_after: the command after which it sent more without leave to, None if it never did.
     local: our end of the connection, address and port, as the socket tells it.
@@ -139,6 +140,10 @@ class Session:
     helo_memo: Memo = field(default_factory=dict)
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     lookup_time: LookupTime | None = None
+    client: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.client = str(self.client_address)
 
     @property
     def speaker(self) -> IPAddress:

@@ -91,10 +91,9 @@ def spoken_for(session: Session, told: XClient) -> Session:
 
 def client_attributes(session: Session, ident: str) -> Mapping[str, str]:
     """What XFORWARD would say of a session's client. ident: the record's reference."""
-    address, version = session.client_address, session.client_address.version
     return {
         "NAME": session.client_name or "",
-        "ADDR": str(address) if version == 4 else f"IPV6:{address}",
+        "ADDR": session.client if session.client_address.version == 4 else f"IPV6:{session.client}",
         "PORT": str(session.client_port or ""),
         "PROTO": "ESMTP" if session.esmtp else "SMTP",
         "HELO": session.helo or "",

@@ -5,8 +5,7 @@ that is there already is taken without waiting, and the bytes of a message go wh
 """
 
 import asyncio
-import fcntl
-import struct
+import ctypes
 import termios
 from collections.abc import Callable
 from typing import cast
@@ -209,6 +208,12 @@ class Intake:
             self._waiter.set_result(None)
 
 
+# Unlike fcntl.ioctl() this keeps the interpreter's lock: it never waits, but beside threads it would for the lock.
+_ioctl = ctypes.PyDLL(None).ioctl
+_ioctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)
+
+
 def bytes_waiting(fd: int) -> bool:
     """Whether the kernel holds bytes of this socket that nobody read yet."""
-    return bool(struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0\0\0\0"))[0])
+    count = ctypes.c_int()
+    return _ioctl(fd, termios.FIONREAD, ctypes.byref(count)) == 0 and count.value > 0

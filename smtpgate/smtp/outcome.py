@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from smtpgate.phases.reply import Reply
 from smtpgate.relay.downstream import RelayReply
@@ -14,6 +15,7 @@ _LONGEST_TEXT = 300
 _OTHERS_HAVE_IT = "; the other recipients have the message"
 
 
+@lru_cache(maxsize=256)  # most answers to RCPT are alike
 def passed_on(answer: RelayReply) -> Reply:
     """The downstream's answer as our reply: its codes, its text made safe.
 

@@ -153,6 +153,8 @@ class Reception:
     async def data(self) -> Reply | None:
         """The DATA phase; a reply is a refusal."""
         assert self.tx is not None
+        if not self._engine.is_concerned(Phase.DATA):
+            return None
         recipients = self.tx.recipients
         view = self.tx.about(recipients[0]) if len(recipients) == 1 else self.tx
         refusal = await self._decide(Phase.DATA, view)
@@ -176,7 +178,7 @@ class Reception:
         refusal = incoming.refusal or _unacceptable(message)
         if refusal is not None:
             self._refused(refusal, "smtpgate")
-        else:
+        elif self._engine.is_concerned(Phase.END_OF_DATA):
             view = tx.with_message(message)
             refusal = await self._decide(Phase.END_OF_DATA, view)
             tx.deeds, tx.edits = view.deeds, view.edits
@@ -287,7 +289,7 @@ class Reception:
 
     def _new_record(self) -> Record:
         session = self.session
-        record = Record(self._services.clock(), str(session.client_address), session.listener, helo=session.helo)
+        record = Record(self._services.clock(), session.client, session.listener, helo=session.helo)
         record.tls = asdict(session.tls) if session.tls else None
         record.via = [{**asdict(via), "address": str(via.address)} for via in session.via]
         return record

@@ -6,7 +6,6 @@ from functools import lru_cache
 
 from smtpgate.phases.facts import Address, ClientCertificate, Session
 from smtpgate.smtp.address import is_literal_or_name
-from smtpgate.values import IPAddress
 
 # Postfix: hopcount_limit. A message that passed more servers is going round in circles (RFC 5321 §6.3).
 MOST_HOPS = 50
@@ -22,7 +21,7 @@ def received_field(
     ref: the record's reference, so that a message leads to its record. now: seconds since 1970.
     """
     helo = session.helo or ""
-    address = literal(session.client_address)
+    address = _literal(session)
     # What the client called itself goes out only if it is a name or a literal: nothing else may stand there.
     name = helo if is_literal_or_name(helo) else "unknown"
     # RFC 6531 §3.7.3, RFC 3848: there is no name for SMTP without EHLO in TLS.
@@ -48,9 +47,9 @@ def _shown(certificate: ClientCertificate) -> str:
     return f'(Client CN "{subject}", Issuer "{issuer}" ({verified}))'
 
 
-def literal(address: IPAddress) -> str:
-    """An address literal (RFC 5321 §4.1.3)."""
-    return f"[{address}]" if address.version == 4 else f"[IPv6:{address}]"
+def _literal(session: Session) -> str:
+    """The client as an address literal (RFC 5321 §4.1.3)."""
+    return f"[{session.client}]" if session.client_address.version == 4 else f"[IPv6:{session.client}]"
 
 
 @lru_cache(maxsize=1)
