@@ -20,6 +20,8 @@ _REVERSE = re.compile(rb"(\d+)\.(\d+)\.(\d+)\.127\.in-addr\.arpa")
 _HOST = re.compile(rb"h(\d+)-(\d+)-(\d+)\.hosts\.example")
 _SENDER = re.compile(rb"d\d+\.senders\.example")
 _LISTED = re.compile(rb"\d*0\.\d+\.\d+\.127\.zen\.spamhaus\.org")
+# RFC 5782 §5: a list that does not list 127.0.0.2 is no list, and is not asked.
+_TEST_ENTRY = re.compile(rb"2\.0\.0\.127\.(?:list\d\.example|zen\.spamhaus\.org)")
 _A, _PTR, _MX, _TXT = 1, 12, 15, 16
 _TTL = 300
 _NXDOMAIN = 3
@@ -78,7 +80,7 @@ class NameServer(asyncio.DatagramProtocol):
             return {_A: bytes((127, *map(int, found.groups())))}
         if _SENDER.fullmatch(name):
             return {_MX: b"\0\x0a" + _name(b"mx.senders.example"), _TXT: _text(SENDER_SPF)}
-        if _LISTED.fullmatch(name):
+        if _LISTED.fullmatch(name) or _TEST_ENTRY.fullmatch(name):
             return {_A: b"\x7f\0\0\x02", _TXT: _text(b"listed, says the bench")}
         return None
 

@@ -5,6 +5,7 @@ A question has one of four outcomes, and none of them is an exception: a check m
 
 from collections.abc import Mapping
 from enum import Enum
+from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -81,6 +82,7 @@ class Resolver(Protocol):
         ...
 
 
+@lru_cache(maxsize=256)  # all lists are asked about the same client
 def reverse_name(address: IPAddress) -> str:
     """The name under in-addr.arpa or ip6.arpa that stands for an address (RFC 1035 §3.5, RFC 3596 §2.5)."""
     # int() drops the zone index of a link-local address, with which the standard library fails here.

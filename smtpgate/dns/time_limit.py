@@ -6,6 +6,7 @@ each further one that cannot be answered from memory, as if the DNS had failed: 
 
 import asyncio
 from contextvars import ContextVar, Token
+from typing import Any
 
 from smtpgate.dns.resolver import Answer, RecordType, Resolver, Status
 
@@ -20,7 +21,7 @@ class LookupTime:
     the session's behalf does so between enter() and leave().
     """
 
-    __slots__ = ("_began", "_left", "_phase", "_timer", "_waiting", "is_over")
+    __slots__ = ("_began", "_late", "_left", "_phase", "_timer", "_waiting", "is_over")
 
     def __init__(self, phase: float, session: float) -> None:
         self.is_over = False
@@ -28,7 +29,8 @@ class LookupTime:
         self._left = session
         self._began = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._waiting: set[asyncio.Timeout] = set()
+        self._waiting: set[asyncio.Task[Any]] = set()
+        self._late: set[asyncio.Task[Any]] = set()
 
     def start(self) -> None:
         """The client waits for a look-up; it may do so already."""
@@ -48,10 +50,10 @@ class LookupTime:
     def expire(self) -> None:
         """The time is over; the timer calls it."""
         self.is_over = True
-        now = asyncio.get_running_loop().time()
-        for limit in self._waiting:
-            if not limit.expired():
-                limit.reschedule(now)
+        self._late |= self._waiting
+        for task in self._waiting:
+            task.cancel()
+        self._waiting.clear()
 
     def enter(self) -> Token["LookupTime | None"]:
         """What is asked from now on in this task is asked on the session's behalf."""
@@ -59,16 +61,23 @@ class LookupTime:
 
     async def ask(self, resolver: Resolver, name: str, kind: RecordType) -> Answer:
         """Ask one question. Never raises, except when cancelled."""
+        task = asyncio.current_task()
+        assert task is not None
+        if self.is_over:
+            # There are still answers from memory: they come before the event loop sees this.
+            asyncio.get_running_loop().call_soon(self.expire)
+        # What asyncio.timeout() does, without a timer for each question.
+        cancelling = task.cancelling()
+        self._waiting.add(task)
         try:
-            # Without time there are still answers from memory: they come before the event loop sees the time-out.
-            async with asyncio.timeout(0 if self.is_over else None) as limit:
-                self._waiting.add(limit)
-                try:
-                    return await resolver.query(name, kind)
-                finally:
-                    self._waiting.discard(limit)
-        except TimeoutError:
+            return await resolver.query(name, kind)
+        except asyncio.CancelledError:
+            if task not in self._late or task.uncancel() > cancelling:
+                raise
             return Answer(name, kind, Status.FAILURE, detail=TIME_IS_OVER)
+        finally:
+            self._waiting.discard(task)
+            self._late.discard(task)
 
 
 _current: ContextVar[LookupTime | None] = ContextVar("smtpgate.dns.time_limit", default=None)

@@ -5,6 +5,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from smtpgate.dns.resolver import reverse_name
@@ -71,8 +72,8 @@ class DnsList:
 
     def hide(self, text: str) -> str:
         """A text without the zone's access key."""
-        key = _ACCESS_KEY.match(self.zone)
-        return text.replace(key[0] + ".", "").replace(key[0], "…") if key else text
+        key = _access_key(self.zone)
+        return text.replace(key + ".", "").replace(key, "…") if key else text
 
     def question(self, subject: IPAddress | str) -> str:
         """The name to ask for to learn about an address or a domain."""
@@ -106,6 +107,13 @@ class DnsList:
             self.codes is None
             or all(number in allowed for number, allowed in zip(address.packed, self.codes, strict=True))
         )
+
+
+@lru_cache(maxsize=256)
+def _access_key(zone: str) -> str:
+    """The access key in a zone's first label, "" if there is none."""
+    key = _ACCESS_KEY.match(zone)
+    return key[0] if key else ""
 
 
 def address_list(value: object) -> DnsList:
