@@ -88,6 +88,11 @@ def foreign_share(pairs: Pairs, cores: int) -> float:
     return max(0.0, sum(sample.foreign_cpu for sample in samples)) / (sum(sample.seconds for sample in samples) * cores)
 
 
+def ceiling(pairs: Pairs) -> float:
+    """How many times Postfix's messages a gate could pass that costs no CPU time at all: the rest costs some, too."""
+    return median(theirs.machine_cpu / (theirs.machine_cpu - theirs.gate_cpu) for _, theirs in pairs)
+
+
 def table(name: str, pairs: Pairs) -> str:
     """What is printed for one kind of message."""
     cores = os.cpu_count() or 1
@@ -100,6 +105,7 @@ def table(name: str, pairs: Pairs) -> str:
         f"  {row.name:32}{row.ours:10.{_digits(row)}f}{row.theirs:10.{_digits(row)}f}   {row.ratio}"
         for row in rows(pairs)
     ]
+    lines.append(f"  a gate that costs nothing would reach {ceiling(pairs):.2f} × Postfix's messages/s")
     share = foreign_share(pairs, cores)
     if share > _FOREIGN_SHARE:
         lines.append(f"  ! other programs had {share:.0%} of the cores: only the CPU of the gate can be compared")

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.hot_spots import Spot, from_stacks
-from bench.report import Sample, foreign_share, rows, table
+from bench.report import Sample, ceiling, foreign_share, rows, table
 
 
 def sample(rate: float, gate_cpu: float = 1.0, foreign_cpu: float = 0.0) -> Sample:
@@ -26,6 +26,11 @@ def test_cpu_is_by_message_and_in_milliseconds():
     assert (gate.ours, gate.theirs) == (pytest.approx(2.0), pytest.approx(1.0))
     assert gate.ratio.median == pytest.approx(2.0)
     assert (machine.ours, machine.theirs) == (pytest.approx(4.0), pytest.approx(2.0))
+
+
+def test_what_a_gate_without_cost_would_reach():
+    assert ceiling([(sample(100), sample(100, gate_cpu=1.0))]) == pytest.approx(2.0)  # the other half is not the gate's
+    assert "would reach 2.00 ×" in table("4 KB", PAIRS)
 
 
 @pytest.mark.parametrize(("foreign_cpu", "share"), [(0.0, 0.0), (2.0, 0.1), (-0.1, 0.0)])
