@@ -1,6 +1,7 @@
 """Replies as they come in from the downstream: bytes in, whole replies out. No input or output is done here."""
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from smtpgate.relay.downstream import RelayReply
@@ -20,6 +21,7 @@ class WireReply(NamedTuple):
     code: int
     lines: tuple[str, ...]
 
+    @lru_cache(maxsize=256)  # noqa: B019 (most replies but the last are always the same)
     def joined(self) -> RelayReply:
         """The same in one line, with the enhanced code apart."""
         match = _ENHANCED.match(self.lines[-1])
@@ -63,10 +65,7 @@ class ReplyParser:
         return replies
 
     def _line(self, line: bytes) -> WireReply | None:
-        match = _LINE.match(line) if len(line) <= MAX_LINE else None
-        if match is None:
-            raise Nonsense(f"not a reply line: {line[:80]!r}")
-        code, mark, text = match.groups(b"")
+        code, mark, text = _parsed(line)
         if self._texts and code != self._code:
             raise Nonsense(f"{code.decode()} in the middle of a {self._code.decode()} reply")
         if mark == b"-":
@@ -77,3 +76,13 @@ class ReplyParser:
             return None
         texts, self._texts = [*self._texts, text], []
         return WireReply(int(code), tuple([text.decode("utf-8", "replace") for text in texts]))
+
+
+@lru_cache(maxsize=256)
+def _parsed(line: bytes) -> tuple[bytes, bytes, bytes]:
+    """A line's code, mark and text. Raises Nonsense."""
+    match = _LINE.match(line) if len(line) <= MAX_LINE else None
+    if match is None:
+        raise Nonsense(f"not a reply line: {line[:80]!r}")
+    code, mark, text = match.groups(b"")
+    return code, mark, text

@@ -115,5 +115,7 @@ def _xtext(value: str) -> str:
     if not value:
         return _UNAVAILABLE
     harmless = _SPECIAL.sub("?", value)[:_LONGEST_VALUE]
+    if "+" not in harmless and "=" not in harmless:
+        return harmless
     encoded = _ENCODED.sub(lambda match: f"+{ord(match[0]):02X}", harmless)
     return encoded if len(encoded) <= _LONGEST_ENCODED else harmless.translate(_REPLACED)
