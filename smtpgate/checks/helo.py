@@ -5,6 +5,7 @@ import ipaddress
 from smtpgate.dns.lookups import host_exists
 from smtpgate.phases.context import Context
 from smtpgate.phases.facts import Transaction
+from smtpgate.phases.reject_code import RejectCode
 from smtpgate.phases.reply import Reply
 from smtpgate.phases.verdict import DUNNO, Verdict, defer_if_permit, dunno, reject
 from smtpgate.values import is_fqdn, is_host_name
@@ -34,22 +35,26 @@ async def reject_non_fqdn_helo_hostname(tx: Transaction, ctx: Context) -> Verdic
     return reject(Reply(504, "5.2", f"<{tx.helo[:256]}>: Helo command rejected: need fully-qualified hostname"))
 
 
-async def reject_unknown_helo_hostname(tx: Transaction, ctx: Context) -> Verdict:
+async def reject_unknown_helo_hostname(tx: Transaction, ctx: Context, options: RejectCode) -> Verdict:
     """Reject a HELO name that has neither an address nor MX records.
 
-    Postfix: reject_unknown_helo_hostname, 450 4.7.1; a temporary failure of the DNS is a deferral if all else permits.
+    Postfix: reject_unknown_helo_hostname, 450 4.7.1 or what `code` says (unknown_hostname_reject_code); a temporary
+    failure of the DNS is a deferral if all else permits.
     Of an address literal only the syntax counts, 501 5.5.2.
     """
     if tx.helo.startswith("["):
         return _literal(tx.helo)
-    not_found = Reply(450, "7.1", f"<{tx.helo[:256]}>: Helo command rejected: Host not found")
+    text = f"<{tx.helo[:256]}>: Helo command rejected: Host not found"
+    not_found = Reply(options.code, "7.1", text)
     name = tx.helo.removesuffix(".").lower()
     if not _is_host(name):  # no name server knows it
         return reject(not_found)
     found = await host_exists(ctx.dns, name)
     if found.exists:
         return dunno(found.evidence)
-    return (defer_if_permit if found.temporary_failure else reject)(not_found, found.evidence)
+    if found.temporary_failure:
+        return defer_if_permit(Reply(450, "7.1", text), found.evidence)
+    return reject(not_found, found.evidence)
 
 
 def _literal(name: str) -> Verdict:

@@ -3,6 +3,7 @@
 from smtpgate.dns.lookups import mail_hosts
 from smtpgate.phases.context import Context
 from smtpgate.phases.facts import Transaction
+from smtpgate.phases.reject_code import RejectCode
 from smtpgate.phases.reply import Reply
 from smtpgate.phases.verdict import DUNNO, Verdict, defer_if_permit, dunno, reject
 from smtpgate.values import is_fqdn
@@ -22,11 +23,11 @@ async def reject_non_fqdn_recipient(tx: Transaction, ctx: Context) -> Verdict:
     )
 
 
-async def reject_unknown_recipient_domain(tx: Transaction, ctx: Context) -> Verdict:
+async def reject_unknown_recipient_domain(tx: Transaction, ctx: Context, options: RejectCode) -> Verdict:
     """Reject a recipient whose domain cannot receive mail: no MX, no address, or a null MX.
 
-    Postfix: reject_unknown_recipient_domain, 450 4.1.2; null MX 556 5.1.10 (RFC 7505 §4.1); a temporary failure of the
-    DNS is a deferral if all else permits. Our own domains pass, as they may be unknown to the DNS that we ask.
+    Postfix: reject_unknown_recipient_domain, 450 4.1.2 or what `code` says (unknown_address_reject_code); null MX
+    556 5.1.10 (RFC 7505 §4.1); a temporary failure of the DNS is a deferral if all else permits. Our own domains pass, as they may be unknown to the DNS that we ask.
     """
     address = tx.recipient
     if address.is_literal or not address.domain or address.domain in ctx.relay_domains:
@@ -38,8 +39,10 @@ async def reject_unknown_recipient_domain(tx: Transaction, ctx: Context) -> Verd
     if found.null_mx:
         text = f"{rejected}: Domain {address.domain[:128]} does not accept mail (nullMX)"
         return reject(Reply(556, "1.10", text), found.evidence)
-    not_found = Reply(450, "1.2", f"{rejected}: Domain not found")
-    return (defer_if_permit if found.temporary_failure else reject)(not_found, found.evidence)
+    text = f"{rejected}: Domain not found"
+    if found.temporary_failure:
+        return defer_if_permit(Reply(450, "1.2", text), found.evidence)
+    return reject(Reply(options.code, "1.2", text), found.evidence)
 
 
 async def reject_unlisted_recipient(tx: Transaction, ctx: Context) -> Verdict:

@@ -27,6 +27,7 @@ from smtpgate.checks import (
     waiting,
 )
 from smtpgate.phases.phase import Input
+from smtpgate.phases.reject_code import RejectCode
 from smtpgate.phases.rule import CheckSpec
 
 # What check_*_{a,mx,ns}_access look up servers of.
@@ -60,19 +61,22 @@ _ROWS = (
     CheckSpec(
         "permit_rhswl_client", rhsbl.permit_rhswl_client, Input.CLIENT, rhsbl.RhsblOptions, lookup=True, ours_only=True
     ),
-    CheckSpec("reject_unknown_client_hostname", client.reject_unknown_client_hostname, Input.CLIENT, lookup=True),
+    CheckSpec(
+        "reject_unknown_client_hostname", client.reject_unknown_client_hostname, Input.CLIENT, RejectCode, lookup=True
+    ),
     CheckSpec(
         "reject_unknown_reverse_client_hostname",
         client.reject_unknown_reverse_client_hostname,
         Input.CLIENT,
+        RejectCode,
         lookup=True,
     ),
     CheckSpec("permit_tls_all_clientcerts", tls.permit_tls_all_clientcerts, Input.CLIENT, memo=False),
     CheckSpec("permit_tls_clientcerts", tls.permit_tls_clientcerts, Input.CLIENT, tls.CertificateOptions, memo=False),
-    CheckSpec("reject_plaintext_session", tls.reject_plaintext_session, Input.CLIENT, memo=False),
+    CheckSpec("reject_plaintext_session", tls.reject_plaintext_session, Input.CLIENT, RejectCode, memo=False),
     CheckSpec("reject_invalid_helo_hostname", helo.reject_invalid_helo_hostname, Input.HELO),
     CheckSpec("reject_non_fqdn_helo_hostname", helo.reject_non_fqdn_helo_hostname, Input.HELO),
-    CheckSpec("reject_unknown_helo_hostname", helo.reject_unknown_helo_hostname, Input.HELO, lookup=True),
+    CheckSpec("reject_unknown_helo_hostname", helo.reject_unknown_helo_hostname, Input.HELO, RejectCode, lookup=True),
     CheckSpec("reject_rhsbl_helo", rhsbl.reject_rhsbl_helo, Input.HELO, rhsbl.RhsblOptions, lookup=True),
     CheckSpec("permit_sasl_authenticated", login.permit_sasl_authenticated, Input.CLIENT, memo=False),
     CheckSpec("reject_sender_login_mismatch", login.reject_sender_login_mismatch, Input.SENDER, login.LoginOptions),
@@ -95,13 +99,19 @@ _ROWS = (
         login.LoginOptions,
     ),
     CheckSpec("reject_non_fqdn_sender", sender.reject_non_fqdn_sender, Input.SENDER),
-    CheckSpec("reject_unknown_sender_domain", sender.reject_unknown_sender_domain, Input.SENDER, lookup=True),
+    CheckSpec(
+        "reject_unknown_sender_domain", sender.reject_unknown_sender_domain, Input.SENDER, RejectCode, lookup=True
+    ),
     CheckSpec("reject_rhsbl_sender", rhsbl.reject_rhsbl_sender, Input.SENDER, rhsbl.RhsblOptions, lookup=True),
     CheckSpec("reject_unlisted_sender", sender.reject_unlisted_sender, Input.SENDER),
     CheckSpec("reject_multi_recipient_bounce", recipient.reject_multi_recipient_bounce, Input.SENDER, memo=False),
     CheckSpec("reject_non_fqdn_recipient", recipient.reject_non_fqdn_recipient, Input.RECIPIENT),
     CheckSpec(
-        "reject_unknown_recipient_domain", recipient.reject_unknown_recipient_domain, Input.RECIPIENT, lookup=True
+        "reject_unknown_recipient_domain",
+        recipient.reject_unknown_recipient_domain,
+        Input.RECIPIENT,
+        RejectCode,
+        lookup=True,
     ),
     CheckSpec("reject_rhsbl_recipient", rhsbl.reject_rhsbl_recipient, Input.RECIPIENT, rhsbl.RhsblOptions, lookup=True),
     CheckSpec("permit_mx_backup", mx_backup.permit_mx_backup, Input.RECIPIENT, mx_backup.MxBackupOptions, lookup=True),

@@ -6,6 +6,7 @@ from typing import Any
 
 from smtpgate.phases.context import Context
 from smtpgate.phases.facts import Transaction
+from smtpgate.phases.reject_code import RejectCode
 from smtpgate.phases.reply import Reply
 from smtpgate.phases.rule import option
 from smtpgate.phases.verdict import DUNNO, Verdict, permit, reject
@@ -39,14 +40,14 @@ class CertificateOptions:
     )
 
 
-async def reject_plaintext_session(tx: Transaction, ctx: Context) -> Verdict:
+async def reject_plaintext_session(tx: Transaction, ctx: Context, options: RejectCode) -> Verdict:
     """Reject a session that is not encrypted.
 
-    Postfix: reject_plaintext_session, 450 4.7.1.
+    Postfix: reject_plaintext_session, 450 4.7.1 or what `code` says (plaintext_reject_code).
     """
     if tx.session.tls is not None:
         return DUNNO
-    return reject(Reply(450, "7.1", "Session encryption is required"))
+    return reject(Reply(options.code, "7.1", "Session encryption is required"))
 
 
 async def permit_tls_all_clientcerts(tx: Transaction, ctx: Context) -> Verdict:

@@ -46,7 +46,7 @@ def test_names_of_old(old: str, new: str) -> None:
 
 def test_what_is_shown_has_the_names_of_today() -> None:
     shown = dump(load(BASE.replace("{rule}", '"warn_if_reject reject_unknown_client"'), REGISTRY).effective)
-    assert '{ rule = "reject_unknown_client_hostname", mode = "shadow", ' in shown
+    assert '{ rule = "reject_unknown_client_hostname", code = 450, mode = "shadow", ' in shown
 
 
 def test_a_name_is_only_one_of_them() -> None:
