@@ -1,8 +1,8 @@
 """The names that the client's address has in the DNS.
 
-Postfix refuses both when there is no name and when nobody knows (smtpd_check.c: any status but "OK" is a rejection). Its
-code is 450 unless unknown_client_reject_code says otherwise, and always when nobody knows, so that one failed look-up
-never loses mail for good.
+Postfix refuses both when there is no name and when nobody knows (smtpd_check.c: any status but "OK" is a rejection).
+The code is 450 unless unknown_client_reject_code says otherwise, and always when nobody knows, so that one failed
+look-up never loses mail for good.
 """
 
 from smtpgate.dns.lookups import Confirmation, confirmed_names, reverse_names

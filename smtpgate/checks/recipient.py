@@ -27,7 +27,8 @@ async def reject_unknown_recipient_domain(tx: Transaction, ctx: Context, options
     """Reject a recipient whose domain cannot receive mail: no MX, no address, or a null MX.
 
     Postfix: reject_unknown_recipient_domain, 450 4.1.2 or what `code` says (unknown_address_reject_code); null MX
-    556 5.1.10 (RFC 7505 §4.1); a temporary failure of the DNS is a deferral if all else permits. Our own domains pass, as they may be unknown to the DNS that we ask.
+    556 5.1.10 (RFC 7505 §4.1); a temporary failure of the DNS is a deferral if all else permits. Our own domains
+    pass, as they may be unknown to the DNS that we ask.
     """
     address = tx.recipient
     if address.is_literal or not address.domain or address.domain in ctx.relay_domains:

@@ -33,8 +33,9 @@ async def reject_unlisted_sender(tx: Transaction, ctx: Context) -> Verdict:
 async def reject_unknown_sender_domain(tx: Transaction, ctx: Context, options: RejectCode) -> Verdict:
     """Reject a sender whose domain cannot receive mail: no MX, no address, or a null MX.
 
-    Postfix: reject_unknown_sender_domain, 450 4.1.8 or what `code` says (unknown_address_reject_code); null MX 550 5.7.27
-    (RFC 7505 §4.2); a temporary failure of the DNS is a deferral if all else permits. Our own domains pass, as they may be unknown to the DNS that we ask.
+    Postfix: reject_unknown_sender_domain, 450 4.1.8 or what `code` says (unknown_address_reject_code); null MX
+    550 5.7.27 (RFC 7505 §4.2); a temporary failure of the DNS is a deferral if all else permits. Our own domains pass,
+    as they may be unknown to the DNS that we ask.
     """
     address = tx.sender
     if address.is_null or address.is_literal or not address.domain or address.domain in ctx.relay_domains:

@@ -2,14 +2,16 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from smtpgate.config.document import Document, Field, written
 from smtpgate.config.errors import ConfigError, ConfigErrors, nearest, quote
 from smtpgate.config.lines import Path
-from smtpgate.config.policies import read_policies
+from smtpgate.config.lint import Lint
+from smtpgate.config.policies import ReadPolicy, read_policies
 from smtpgate.config.relay import RelaySettings, RouteSettings, check_relay, check_routes
+from smtpgate.config.relaying import RelayWalk
 from smtpgate.config.rules import Placed, RuleReader
 from smtpgate.config.settings import (
     SECTIONS,
@@ -23,8 +25,6 @@ from smtpgate.config.settings import (
     TlsSettings,
     VerificationSettings,
 )
-from smtpgate.dnsbl.dead import death_of
-from smtpgate.dnsbl.listing import lists_in
 from smtpgate.phases.phase import Phase
 from smtpgate.phases.rule import CheckSpec
 from smtpgate.values import Network
@@ -101,7 +101,7 @@ def load(text: str, registry: Mapping[str, CheckSpec], file: str = "config.toml"
         check_relay(document, ("relay",), relay, [listener.address for listener in listeners])
     if document.errors or not (server and tls and limits and relay and store and record and dns and verification):
         raise ConfigErrors(document.errors)
-    lists = [phases, *(policy.own for policy in policies)]
+    lint = _lint(document, server, phases, policies)
     return Settings(
         server=server,
         listeners=tuple(listeners),
@@ -116,7 +116,9 @@ def load(text: str, registry: Mapping[str, CheckSpec], file: str = "config.toml"
         phases={phase: tuple(placed.rule for placed in rules) for phase, rules in phases.items()},
         policies=tuple(policy.policy(phases) for policy in policies),
         tables=rules.tables.tables,
-        warnings=tuple(map(str, (*_warnings(document, server, lists), *rules.tables.warnings))),
+        warnings=tuple(map(str, (*_warnings(document, server), *lint.warnings, *rules.tables.warnings))),
+        notes=tuple(map(str, lint.notes)),
+        guards=lint.guards,
         effective=_effective(document, server, phases) | {"policy": [policy.effective for policy in policies]},
     )
 
@@ -220,18 +222,31 @@ def _check_limits(document: Document, limits: LimitSettings) -> None:
         document.error(("limits", key), "memory_per_message is more than a quarter of message_memory", "less")
 
 
-def _warnings(
-    document: Document, server: ServerSettings, lists: Iterable[Mapping[Phase, Iterable[Placed]]]
-) -> Iterator[ConfigError]:
+def _lint(
+    document: Document,
+    server: ServerSettings,
+    phases: Mapping[Phase, Sequence[Placed]],
+    policies: Iterable[ReadPolicy],
+) -> Lint:
+    """What is to be said about the lists. Raises ConfigErrors if one of them makes an open relay."""
+    lint = Lint(document.file, RelayWalk(server.relay_domains, dotted=not server.parent_domain_matches_subdomains))
+    for phase, rules in phases.items():
+        lint.look_at(phase, f"[phases] {phase.key}", rules)
+    lint.relaying("[phases]", phases)
+    for policy in policies:
+        for phase, rules in policy.own.items():
+            lint.look_at(phase, f"[[policy]] {phase.key}", rules)
+        lint.relaying("[[policy]]", {**phases, **policy.own})
+    if lint.errors:
+        raise ConfigErrors(lint.errors)
+    return lint
+
+
+def _warnings(document: Document, server: ServerSettings) -> Iterator[ConfigError]:
     if not server.relay_domains:
         path = ("server", "relay_domains")
         problem = "empty: mail is accepted from mynetworks only" if server.mynetworks else "empty: no mail is accepted"
         yield ConfigError(document.file, document.line(path), "[server] relay_domains", problem)
-    for placed in (placed for phases in lists for rules in phases.values() for placed in rules):
-        for listing, _ in lists_in(placed.rule.options):
-            if death := death_of(listing.zone):
-                problem = f"{listing.public_name} is no more, since {death.when}: see {death.source}"
-                yield ConfigError(document.file, placed.line, placed.rule.text, problem)
 
 
 def _effective(document: Document, server: ServerSettings, phases: Mapping[Phase, Iterable[Placed]]) -> dict[str, Any]:

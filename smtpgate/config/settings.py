@@ -206,8 +206,9 @@ class Settings:
     """The whole configuration.
 
     phases: the rules of every phase, in order. policies: for recipients who have rules of their own. tables: those
-    that rules ask. warnings: what is legal but probably not meant, one sentence each. effective: the configuration as
-    written, with every default added.
+    that rules ask. warnings: what is legal but probably not meant, one sentence each. notes: what is only good to know.
+    guards: what stops strangers from relaying; empty if it could not be shown that something does. effective: the
+    configuration as written, with every default added.
     """
 
     server: ServerSettings
@@ -224,6 +225,8 @@ class Settings:
     policies: tuple[Policy, ...] = ()
     tables: tuple[AccessTable, ...] = field(default=(), compare=False)
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    guards: tuple[str, ...] = field(default=(), compare=False)
     effective: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property

@@ -133,13 +133,13 @@ def domain_list(value: object) -> DnsList:
 def _dns_list(value: object, subjects: Subjects, expected: str) -> DnsList:
     zone, equals, pattern = value.partition("=") if isinstance(value, str) else ("", "", "")
     zone = zone.removesuffix(".").lower()
-    codes = _codes(pattern) if equals else None
+    codes = return_codes(pattern) if equals else None
     if not is_fqdn(zone) or (equals and codes is None):
         raise ValueError(expected)
     return DnsList(zone, codes, equals + pattern, subjects)
 
 
-def _codes(pattern: str) -> tuple[frozenset[int], ...] | None:
+def return_codes(pattern: str) -> tuple[frozenset[int], ...] | None:
     """The numbers that each position of a return-code filter allows; None if it is not one."""
     # The dots between brackets are ranges: only those outside separate the four positions.
     parts = re.findall(r"\[[^\[\]]*\]|[^.\[\]]+", pattern)

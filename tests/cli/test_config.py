@@ -31,7 +31,11 @@ def smtpgate(*arguments: str) -> int:
 def test_check_of_a_right_configuration(capsys: pytest.CaptureFixture[str]) -> None:
     assert smtpgate("config", "check") == 0
     out, err = capsys.readouterr()
-    assert out == "config.toml is right: 17 rules in 6 phases, 8 in shadow mode\n"
+    line = SHIPPED.read_text().partition('"reject_unauth_destination",')[0].count("\n") + 1
+    assert out == (
+        "config.toml is right: 17 rules in 6 phases, 8 in shadow mode\n"
+        f"no stranger can relay: all are stopped by reject_unauth_destination in line {line}\n"
+    )
     assert err == ""
 
 

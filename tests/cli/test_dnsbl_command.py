@@ -186,6 +186,6 @@ def test_a_dead_list_is_a_warning() -> None:
     configure(rules=["reject_rbl_client good.example", "reject_rbl_client dul.dnsbl.sorbs.net"])
     [warning] = dnsbl.load_settings("config.toml").warnings
     assert warning == (
-        "config.toml:13: reject_rbl_client dul.dnsbl.sorbs.net: dul.dnsbl.sorbs.net is no more, since June 2024:"
-        " see https://www.dnsbl.com/2024/06/status-of-dnsblsorbsnet-dead.html"
+        "config.toml:13: [phases] client: reject_rbl_client dul.dnsbl.sorbs.net: dul.dnsbl.sorbs.net is no more,"
+        " since June 2024: see https://www.dnsbl.com/2024/06/status-of-dnsblsorbsnet-dead.html"
     )
