@@ -228,3 +228,16 @@ async def test_a_service_may_name_rules_that_are_asked_in_its_place():
         await client.greet()
         replies = await client.deliver("a@localhost", ["b@example.org"], b"x: y\r\n\r\n")
     assert replies[1].startswith("504 5.5.2 <a@localhost>: Sender address rejected: need fully-qualified address")
+
+
+async def test_a_field_that_a_service_prepends_is_in_the_message():
+    async with (
+        played(b"action=PREPEND X-Seen: by the service\n\n") as service,
+        serving(CONFIG.format(service=service.address, mode="enforce")) as gate,
+        gate.client() as client,
+    ):
+        await client.greet()
+        replies = await client.deliver("a@example.net", ["b@example.org"], b"x: y\r\n\r\n")
+    assert replies[-1].startswith("250 ")
+    (message,) = gate.downstream.messages
+    assert b"X-Seen: by the service\r\n" in message.content

@@ -2,7 +2,8 @@
 
 A transcript begins with TOML between two lines of "+++" (the rules; [dns] for the zone; [downstream.recipient],
 [downstream.deliver] for what the downstream answers, [downstream] extensions for what it offers;
-[expect] messages = how many it got). Then:
+[expect] what it got: messages = how many, recipients and content (lines that stand in it, or with "!" do not) of the
+only one; held = how many are in the quarantine, outcome = of the last record). Then:
 
   C: a command; several in a row go out in one piece
   C! bytes as they are, with \\r \\n \\0 \\xNN, without a line end
@@ -29,6 +30,7 @@ from typing import Any
 
 import pytest
 
+from smtpgate.quarantine import Quarantine
 from smtpgate.relay.downstream import DownstreamUnavailable, RelayReply
 from smtpgate.server.tls import ServerTls
 from smtpgate.smtp.content import LinePolicy
@@ -77,17 +79,17 @@ def cut_cases() -> Iterator[Any]:
 
 @pytest.mark.parametrize("cut", CUTS)
 @pytest.mark.parametrize(("path", "tls"), list(cut_cases()))
-async def test_dialog_in_pieces(path: Path, tls: TlsMode, cut: str, certificate: Certificate) -> None:
-    await _dialog(path, tls, certificate, CUTS[cut])
+async def test_dialog_in_pieces(path: Path, tls: TlsMode, cut: str, certificate: Certificate, tmp_path: Path) -> None:
+    await _dialog(path, tls, certificate, tmp_path, CUTS[cut])
 
 
 @pytest.mark.parametrize(("path", "tls"), list(cases()))
 @on_both_loops
-async def test_dialog(path: Path, tls: TlsMode, certificate: Certificate) -> None:
-    await _dialog(path, tls, certificate)
+async def test_dialog(path: Path, tls: TlsMode, certificate: Certificate, tmp_path: Path) -> None:
+    await _dialog(path, tls, certificate, tmp_path)
 
 
-async def _dialog(path: Path, tls: TlsMode, certificate: Certificate, cut: Cut | None = None) -> None:
+async def _dialog(path: Path, tls: TlsMode, certificate: Certificate, directory: Path, cut: Cut | None = None) -> None:
     _, head, script = path.read_text().split("+++\n", 2)
     setup = tomllib.loads(head)
     listener = setup.pop("listener", {})
@@ -99,6 +101,7 @@ async def _dialog(path: Path, tls: TlsMode, certificate: Certificate, cut: Cut |
     expected = setup.pop("expect", {})
     config = head[: head.index("[phases]")] + _phases(head) if "phases" in setup else head.split("[")[0] + PLAIN
     server_tls = ServerTls(certificate.settings()) if tls != "none" else None
+    quarantine = Quarantine(str(directory / "held"))
     async with serving(
         config,
         dns=dns,
@@ -108,6 +111,7 @@ async def _dialog(path: Path, tls: TlsMode, certificate: Certificate, cut: Cut |
         tls=tls,
         server_tls=server_tls,
         proxies=listener.get("proxies", []),
+        quarantine=quarantine,
         dialog=CountingDialog,
     ) as gate:
         steps = script.splitlines()
@@ -121,10 +125,18 @@ async def _dialog(path: Path, tls: TlsMode, certificate: Certificate, cut: Cut |
             await _play(steps, client, context)
         finally:
             await client.close()
-        await gate.settled()
+        records = await gate.settled()
         assert not gate.services.connections
-        if "messages" in expected:
-            assert len(downstream.messages) == expected["messages"]
+    found = {
+        "messages": len(downstream.messages),
+        "recipients": [list(message.recipients) for message in downstream.messages],
+        "held": len(quarantine.names()),
+        "outcome": records[-1].outcome if records else "",
+    }
+    lines = [line.decode() for message in downstream.messages for line in message.content.split(b"\r\n")]
+    for line in expected.pop("content", []):
+        assert (line.removeprefix("!") in lines) is not line.startswith("!"), line
+    assert {key: found[key] for key in expected} == expected
 
 
 async def _connect(port: int, early: bytes, tls: ssl.SSLContext | None) -> Client:
