@@ -4,17 +4,23 @@ A file begins with a line of JSON, the envelope; everything behind it is the mes
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from smtpgate.spool import Piece
 
-_SUFFIX = ".held"
+_SUFFIX, _PARTIAL = ".held", ".partial"
+# What the smallest of files takes on a disk.
+_BLOCK = 4096
+# How long what was added up is believed, in seconds; what other processes put there meanwhile is not seen.
+_COUNT_AGAIN = 10.0
 _ID = re.compile(r"[0-9A-Za-z_.-]{1,80}")
 
 
@@ -23,40 +29,84 @@ class QuarantineError(Exception):
 
 
 class Quarantine:
-    """A directory of held messages. All methods block."""
+    """A directory of held messages. All methods block.
 
-    def __init__(self, directory: str) -> None:
+    most: octets that it may take on the disk. clock: seconds, never set back.
+    """
+
+    def __init__(self, directory: str, most: int = 1024**3, clock: Callable[[], float] = time.monotonic) -> None:
         self._directory = Path(directory)
+        self._most = most
+        self._clock = clock
+        self._counted: tuple[float, int] | None = None  # when, and how much there was
+
+    def prepare(self) -> None:
+        """Take out what a crash has left half written. Raises OSError."""
+        for entry in self._entries(_PARTIAL):
+            # Another process that is still writing has it locked.
+            with contextlib.suppress(FileNotFoundError, BlockingIOError), open(entry.path, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(entry.path)
 
     def keep(self, name: str, envelope: dict[str, Any], content: Iterable[Piece]) -> None:
         """Keep a message under this name, in place of one that has it. On return it survives a loss of power.
 
-        Raises OSError.
+        Raises OSError: ENOSPC if the quarantine is full.
         """
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._path(name)
-        partial = path.with_suffix(".partial")
+        if not path.exists():
+            self._check_room()
+        partial = path.with_suffix(_PARTIAL)
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             with open(descriptor, "wb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
                 file.write(json.dumps(envelope).encode() + b"\n")
                 for piece in content:
                     file.write(piece)
                 file.flush()
                 os.fsync(descriptor)
-            partial.rename(path)
+                size = file.tell()
+                partial.rename(path)
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
         self._sync()
+        if self._counted is not None:
+            counted_at, used = self._counted
+            self._counted = counted_at, used + _on_disk(size)
 
     def names(self) -> list[str]:
         """What is kept, oldest first."""
-        try:
-            found = [path for path in self._directory.iterdir() if path.suffix == _SUFFIX]
-        except FileNotFoundError:
-            return []
-        return sorted(path.stem for path in found)
+        return sorted(entry.name.removesuffix(_SUFFIX) for entry in self._entries(_SUFFIX))
+
+    def used(self) -> int:
+        """Octets that it takes on the disk."""
+        sizes = []
+        for entry in self._entries(_SUFFIX, _PARTIAL):
+            with contextlib.suppress(FileNotFoundError):  # gone a moment ago
+                sizes.append(_on_disk(entry.stat().st_size))
+        return sum(sizes)
+
+    def delete_before(self, at: float) -> list[str]:
+        """Forget what was put here before a time, in seconds since 1970; nothing that somebody has in hand.
+
+        Returns the names. Raises OSError.
+        """
+        deleted = []
+        for entry in self._entries(_SUFFIX):
+            with contextlib.suppress(FileNotFoundError, BlockingIOError):
+                if entry.stat().st_mtime >= at:
+                    continue
+                with open(entry.path, "rb") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if os.fstat(file.fileno()).st_mtime < at:  # not one that has just taken its place
+                        os.unlink(entry.path)
+                        deleted.append(entry.name.removesuffix(_SUFFIX))
+        if deleted:
+            self._sync()
+        return sorted(deleted)
 
     @contextlib.contextmanager
     def taken(self, name: str) -> Iterator[tuple[dict[str, Any], BinaryIO]]:
@@ -87,6 +137,22 @@ class Quarantine:
             raise QuarantineError(f"{name} cannot be deleted: {trouble.strerror}") from trouble
         self._sync()
 
+    def _check_room(self) -> None:
+        """Raise OSError if it is full."""
+        now = self._clock()
+        if self._counted is None or now - self._counted[0] >= _COUNT_AGAIN:
+            self._counted = now, self.used()
+        if self._counted[1] >= self._most:
+            raise OSError(errno.ENOSPC, "the quarantine is full: see quarantine_size")
+
+    def _entries(self, *suffixes: str) -> Iterator[os.DirEntry[str]]:
+        """The files with such a suffix."""
+        try:
+            with os.scandir(self._directory) as found:
+                yield from [entry for entry in found if entry.name.endswith(suffixes)]
+        except FileNotFoundError:
+            return
+
     def _path(self, name: str) -> Path:
         if not _ID.fullmatch(name):
             raise QuarantineError(f"{name[:80]!r} is no name of a message")
@@ -99,3 +165,7 @@ class Quarantine:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _on_disk(size: int) -> int:
+    return -(-size // _BLOCK) * _BLOCK

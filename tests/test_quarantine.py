@@ -1,10 +1,14 @@
 """Held messages on the disk."""
 
+import errno
+import fcntl
+import os
 from pathlib import Path
 
 import pytest
 
 from smtpgate.quarantine import Quarantine, QuarantineError
+from tests.fakes import Clock
 
 ENVELOPE = {"sender": "a@example.net", "recipients": [["b@example.org", None, None]]}
 
@@ -57,3 +61,63 @@ def test_oldest_first_and_nothing_else(quarantine: Quarantine, tmp_path: Path) -
         quarantine.keep(name, ENVELOPE, [b""])
     (tmp_path / "held" / "3-C.partial").touch()
     assert quarantine.names() == ["1-A", "2-B"]
+
+
+def test_a_full_quarantine_takes_no_more_until_there_is_room(tmp_path: Path) -> None:
+    clock = Clock()
+    quarantine = Quarantine(str(tmp_path), 3 * 4096, clock)
+    quarantine.keep("1-A", ENVELOPE, [b"x"])  # a small file takes a block of the disk
+    quarantine.keep("2-B", ENVELOPE, [b"x" * 4096])
+    assert quarantine.used() == 3 * 4096
+    with pytest.raises(OSError, match="quarantine_size") as full:
+        quarantine.keep("3-C", ENVELOPE, [b"x"])
+    assert full.value.errno == errno.ENOSPC
+    assert quarantine.names() == ["1-A", "2-B"]
+    quarantine.keep("1-A", ENVELOPE, [b"y"])  # in place of one that is there
+    quarantine.delete("2-B")
+    clock.advance(10)
+    quarantine.keep("3-C", ENVELOPE, [b"x"])
+    assert quarantine.names() == ["1-A", "3-C"]
+
+
+def test_what_other_processes_put_there_counts_after_a_while(tmp_path: Path) -> None:
+    clock = Clock()
+    mine, other = Quarantine(str(tmp_path), 3 * 4096, clock), Quarantine(str(tmp_path), 3 * 4096, clock)
+    mine.keep("1-A", ENVELOPE, [b""])
+    other.keep("2-B", ENVELOPE, [b""])
+    other.keep("3-C", ENVELOPE, [b""])
+    clock.advance(10)
+    with pytest.raises(OSError, match="quarantine_size"):
+        mine.keep("4-D", ENVELOPE, [b""])
+
+
+def test_what_a_crash_has_left_is_removed_and_what_is_being_written_is_not(
+    quarantine: Quarantine, tmp_path: Path
+) -> None:
+    quarantine.prepare()  # there is no directory yet
+    quarantine.keep("1-A", ENVELOPE, [b""])
+    left = tmp_path / "held" / "2-B.partial"
+    left.write_bytes(b"half")
+
+    def pieces():
+        yield b"first"
+        Quarantine(str(tmp_path / "held")).prepare()  # another worker starts
+        yield b"second"
+
+    quarantine.keep("3-C", ENVELOPE, pieces())
+    assert not left.exists()
+    assert quarantine.names() == ["1-A", "3-C"]
+    with quarantine.taken("3-C") as (_, file):
+        assert file.read() == b"firstsecond"
+
+
+def test_the_old_are_deleted_unless_somebody_has_them_in_hand(quarantine: Quarantine, tmp_path: Path) -> None:
+    assert quarantine.delete_before(1000.0) == []
+    for name, at in (("1-A", 900), ("2-B", 999), ("3-C", 1000), ("4-D", 1)):
+        quarantine.keep(name, ENVELOPE, [b""])
+        os.utime(tmp_path / "held" / f"{name}.held", (at, at))
+    with quarantine.taken("4-D"):
+        assert quarantine.delete_before(1000.0) == ["1-A", "2-B"]
+    assert quarantine.names() == ["3-C", "4-D"]
+    with (tmp_path / "held" / "4-D.held").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # nobody's lock is left

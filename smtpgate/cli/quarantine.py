@@ -6,6 +6,7 @@ import sys
 import time
 from typing import Any
 
+from smtpgate.cli.age import age
 from smtpgate.cli.settings import add_config_option, load_settings
 from smtpgate.config.settings import Settings
 from smtpgate.content import Content
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         match args.action:
             case "list":
-                _list(quarantine)
+                _list(quarantine, settings)
             case "show":
                 _show(quarantine, args.name)
             case "delete":
@@ -50,13 +51,30 @@ def run(args: argparse.Namespace) -> int:
     except QuarantineError as error:
         print(f"smtpgate: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"smtpgate: {settings.server.quarantine}: {error.strerror}", file=sys.stderr)
+        return 1
     return 0
 
 
-def _list(quarantine: Quarantine) -> None:
-    for name in quarantine.names():
-        with quarantine.taken(name) as (envelope, _):
-            print(f"{name}  {_envelope(envelope)}")
+def _list(quarantine: Quarantine, settings: Settings) -> None:
+    """Every message, and how full it is."""
+    names = quarantine.names()
+    for name in names:
+        try:
+            with quarantine.taken(name) as (envelope, _):
+                print(f"{name}  {_envelope(envelope)}")
+        except QuarantineError as error:
+            print(f"{name}  ({error})")
+    server = settings.server
+    print(
+        f"{len(names)} held, {_mib(quarantine.used())} of {_mib(server.quarantine_size)};"
+        f" deleted after {age(server.quarantine_keep)}"
+    )
+
+
+def _mib(octets: int) -> str:
+    return f"{octets / 2**20:.1f} MiB"
 
 
 def _show(quarantine: Quarantine, name: str) -> None:

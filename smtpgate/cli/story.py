@@ -104,6 +104,7 @@ def _phase(story: Story, phase: str, told: list[int]) -> Iterator[str]:
                     yield from (f"  {line}" for line in _rule(rule))
             yield from (f"  {line}" for line in _answers(story, f"RCPT {recipient}", told))
     if phase == "end_of_data":
+        yield from _done_by_rules(story)
         yield from _answers(story, "end of data", told)
     for index, reply in enumerate(story["replies"]):
         verb = reply["command"].partition(" ")[0]
@@ -143,6 +144,14 @@ def _tls(tls: Story) -> Iterator[str]:
         yield f"    fingerprint {shown['fingerprint']}"
         if shown["key_fingerprint"]:
             yield f"    of its key  {shown['key_fingerprint']}"
+
+
+def _done_by_rules(story: Story) -> Iterator[str]:
+    """What came of REDIRECT, BCC and HOLD: nobody else has named these addresses."""
+    named = {"end of data", *(f"RCPT {recipient}" for recipient in story["recipients"])}
+    for relayed in story["relay"]:
+        if relayed["command"] not in named:
+            yield f"{relayed['command']}: {relayed['reply']}"
 
 
 def _answers(story: Story, command: str, told: list[int]) -> Iterator[str]:

@@ -53,6 +53,8 @@ class ServerSettings:
     )
     spool: str = option(directory, "var/spool", "directory for what is too large to be kept in memory")
     quarantine: str = option(directory, "var/quarantine", "directory for messages that rules hold")
+    quarantine_size: int = option(above_zero(size), "1GiB", "what held messages may take; then 452 4.3.1")
+    quarantine_keep: float = option(above_zero(duration), "90d", "how long a message is held; then it is deleted")
     delay_reject: bool = option(
         boolean, True, "answer the client, helo and mail lists at RCPT, so that the record is whole"
     )

@@ -23,6 +23,7 @@ from smtpgate.server.descriptors import raise_descriptor_limit, sessions_within
 from smtpgate.server.downstream import configured_downstream
 from smtpgate.server.facts import Facts, Tally
 from smtpgate.server.heap import system_heap
+from smtpgate.server.held import HeldMessages
 from smtpgate.server.interfaces import own_addresses
 from smtpgate.server.lists import configured_lists
 from smtpgate.server.recorder import Recorder
@@ -122,6 +123,7 @@ class Worker:
             verify_recipient=verifiers.recipient,
         )
         spool = Spool(settings.server.spool)
+        quarantine = Quarantine(settings.server.quarantine, settings.server.quarantine_size)
         services = Services(
             hostname=settings.server.hostname,
             engine=Engine(
@@ -136,7 +138,7 @@ class Worker:
             record=tally.put,
             clock=time.time,
             spool=spool,
-            quarantine=Quarantine(settings.server.quarantine),
+            quarantine=quarantine,
             limits=_limits(settings),
             counts=self._counts,
             lines=LinePolicy(settings.server.bare_newline, settings.server.long_lines),
@@ -153,7 +155,9 @@ class Worker:
         heap = system_heap(lambda: services.memory.held > 0)
         tables = asyncio.create_task(TableFiles(settings.tables).watch())
         trimming = asyncio.create_task(heap.watch()) if heap else None
-        await asyncio.to_thread(_prepare, spool)
+        await asyncio.to_thread(_prepare, spool, quarantine)
+        held = HeldMessages(quarantine, settings.server.quarantine_keep) if self._deletes else None
+        deleting = asyncio.create_task(held.watch()) if held else None
         await recorder.start()
         lists.start(one.listing for one in configured_lists(settings))
         learning = asyncio.create_task(downstream.learn_extensions())
@@ -165,7 +169,7 @@ class Worker:
             await self._leave.wait()
             await self._finish(services, leaving)
         finally:
-            for task in (watching, learning, trimming, tables):
+            for task in (watching, learning, trimming, tables, deleting):
                 if task:
                     task.cancel()
             await lists.close()
@@ -251,12 +255,16 @@ class Worker:
             told.cancel()
 
 
-def _prepare(spool: Spool) -> None:
+def _prepare(spool: Spool, quarantine: Quarantine) -> None:
     try:
         spool.prepare()
     except OSError as error:
         # It may come back; until then, only large messages are put off.
         log.warning("starting without the spool: %s", error)
+    try:
+        quarantine.prepare()
+    except OSError as error:
+        log.warning("what a crash may have left in the quarantine stays there: %s", error)
 
 
 def _limits(settings: Settings) -> DialogLimits:

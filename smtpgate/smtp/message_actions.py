@@ -7,6 +7,7 @@ Rules it keeps:
 
 import asyncio
 import dataclasses
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from smtpgate.record import Record, RelayEntry
 from smtpgate.relay.downstream import Envelope, RcptParameters, RelayReply
 from smtpgate.smtp.redelivery import Redelivery
 from smtpgate.smtp.services import Services
+
+log = logging.getLogger(__name__)
 
 OK = RelayReply(250, "2.0.0", "Ok")
 NO_ROOM = RelayReply(452, "4.3.1", "Insufficient system storage")
@@ -101,6 +104,7 @@ async def _hold(
     try:
         await loop.run_in_executor(services.spool.threads, services.quarantine.keep, name, envelope, outgoing)
     except OSError as trouble:
+        log.warning("the message %s cannot be held: %s", record.ref, trouble)
         record.add(record.relay, RelayEntry("HOLD", str(trouble), 0.0))
         return NO_ROOM
     record.add(record.relay, RelayEntry("HOLD", f"quarantine: {name}", 0.0))

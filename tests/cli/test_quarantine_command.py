@@ -50,6 +50,7 @@ def test_list_and_show(held: Quarantine, capsys: pytest.CaptureFixture[str]) -> 
     assert listed.startswith(
         f"{NAME}  1970-01-01 00:16:40 UTC  ref 7QK2M9XA  from <me@example.net>  to a@example.org, b@"
     )
+    assert listed.endswith("\n1 held, 0.0 MiB of 1024.0 MiB; deleted after 90d 0h\n")
     assert main(["quarantine", "show", NAME]) == 0
     assert "Subject: ?[31mx\n\nbody\n" in capsys.readouterr().out
 
@@ -87,3 +88,15 @@ def test_deleted(held: Quarantine, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["quarantine", "delete", NAME]) == 1
     assert main(["quarantine", "show", "../../etc/passwd"]) == 1
     assert "is no name" in capsys.readouterr().err
+
+
+def test_one_that_cannot_be_read_hides_no_others(
+    held: Quarantine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "held" / "0-BROKEN.held").write_text("no JSON\n")
+    with held.taken(NAME):
+        assert main(["quarantine", "list"]) == 0
+    first, second, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("0-BROKEN  (0-BROKEN cannot be read: ")
+    assert second == f"{NAME}  (somebody else has {NAME} in hand)"
+    assert last.startswith("2 held, ")

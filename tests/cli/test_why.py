@@ -152,6 +152,16 @@ def test_the_story_of_an_accepted_bounce():
     ]
 
 
+def test_what_rules_did_with_the_message_is_told():
+    record = accepted()
+    record.relay[-1:-1] = [
+        RelayEntry("RCPT archive@example.com", "250 2.1.5 Ok", 0.0),
+        RelayEntry("HOLD", "quarantine: 1-7QK2M9XA", 0.0),
+    ]
+    told = tell(record.story())
+    assert "  RCPT archive@example.com: 250 2.1.5 Ok\n  HOLD: quarantine: 1-7QK2M9XA\n  downstream: 250 " in told
+
+
 @pytest.mark.parametrize(
     ("outcome", "by", "sentence"),
     [

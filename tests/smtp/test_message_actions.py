@@ -152,6 +152,19 @@ async def test_no_room_to_hold_it_is_never_a_250(tmp_path: Path) -> None:
     assert record.outcome == "deferred"
 
 
+async def test_a_full_quarantine_puts_the_message_off_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    downstream = FakeDownstream()
+    quarantine = Quarantine(str(tmp_path), 1)
+    quarantine.keep("1-A", {}, [b""])
+    answer, record = await deliver(rules("HOLD"), downstream, quarantine)
+    assert answer == f"452 4.3.1 Insufficient system storage (ref {record.ref})"
+    assert (downstream.messages, quarantine.names()) == ([], ["1-A"])
+    assert "the quarantine is full" in record.relay[-2].reply
+    assert f"the message {record.ref} cannot be held: " in caplog.text
+
+
 @pytest.mark.parametrize(
     "result", ["DISCARD", "HOLD", "REDIRECT other@example.com", "BCC other@example.com", "PREPEND X: y"]
 )

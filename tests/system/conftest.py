@@ -51,10 +51,18 @@ def open_dir() -> Iterator[Path]:
         yield directory
 
 
+def _inside(directory: Path, name: str) -> Path:
+    """A directory of its own for one of the servers of a module."""
+    inside = directory / name
+    inside.mkdir()
+    inside.chmod(0o755)
+    return inside
+
+
 @pytest.fixture(scope="module")
 def postfix(open_dir: Path) -> Iterator[Postfix]:
     """A running Postfix."""
-    server = Postfix(open_dir).start()
+    server = Postfix(_inside(open_dir, "postfix")).start()
     yield server
     server.stop()
 
@@ -62,7 +70,7 @@ def postfix(open_dir: Path) -> Iterator[Postfix]:
 @pytest.fixture(scope="module")
 def dovecot(open_dir: Path) -> Iterator[Dovecot]:
     """A running Dovecot."""
-    server = Dovecot(open_dir).start()
+    server = Dovecot(_inside(open_dir, "dovecot")).start()
     yield server
     server.stop()
 

@@ -41,7 +41,7 @@ virtual_gid_maps = static:{gid}
 """
 # Nothing is chrooted: the queue directory holds no copies of the system's files.
 _MASTER_CF = """
-127.0.0.1:{port} inet n - n - 20 smtpd
+{address}:{port} inet n - n - 20 smtpd
 pickup   unix n - n 60   1 pickup
 cleanup  unix n - n -    0 cleanup
 qmgr     unix n - n 300  1 qmgr
@@ -60,13 +60,16 @@ postlog  unix-dgram n - n - 1 postlogd
 
 
 class Postfix:
-    """A Postfix that delivers mail for you@ and also@example.org into Maildirs, and knows nobody else."""
+    """A Postfix that delivers mail for you@ and also@example.org into Maildirs, and knows nobody else.
 
-    def __init__(self, directory: Path) -> None:
+    address, port: where it listens; a free port unless told.
+    """
+
+    def __init__(self, directory: Path, address: str = "127.0.0.1", port: int | None = None) -> None:
         self._postfix = require("postfix", "postfix")
         require_root("postfix")
-        self.port = free_port()
-        self.url = f"smtp://127.0.0.1:{self.port}"
+        self.port = port or free_port()
+        self.url = f"smtp://{address}:{self.port}"
         self.mail = directory / "mail"
         self._config = directory / "conf"
         for name in ("conf", "queue", "data", "mail"):
@@ -74,7 +77,8 @@ class Postfix:
         os.chown(self.mail, _OWNER.pw_uid, _OWNER.pw_gid)
         postfix = pwd.getpwnam("postfix")
         os.chown(directory / "data", postfix.pw_uid, postfix.pw_gid)
-        values = {"dir": directory, "port": self.port, "uid": _OWNER.pw_uid, "gid": _OWNER.pw_gid}
+        values = {"dir": directory, "address": address, "port": self.port}
+        values |= {"uid": _OWNER.pw_uid, "gid": _OWNER.pw_gid}
         (self._config / "main.cf").write_text(_filled(_MAIN_CF, values))
         (self._config / "master.cf").write_text(_filled(_MASTER_CF, values))
         self.program: Program
