@@ -14,6 +14,7 @@ from smtpgate.phases.rule import option
 from smtpgate.phases.verdict import Action, Verdict
 from smtpgate.tables.files import TableFile, TableText, parse_table
 from smtpgate.tables.patterns import Patterns
+from smtpgate.tables.source import BadLines, Problem
 
 # What is matched is written by strangers, and an expression may take long for each octet more.
 _LONGEST_FIELD = 1000
@@ -41,7 +42,7 @@ def header_table(value: Any) -> HeaderTable:
     """A file, "regexp:PATH" or "pcre:PATH", or the lines of a pcre table themselves."""
     if isinstance(value, list) and value and all(isinstance(line, str) and "\n" not in line for line in value):
         shown = "; ".join(value)[:_LONGEST_EVIDENCE]
-        return HeaderTable(f"[{shown}]", _checked("line ", parse_table("pcre", "\n".join(value))))
+        return HeaderTable(f"[{shown}]", _checked("", parse_table("pcre", "\n".join(value))))
     kind, _, path = value.partition(":") if isinstance(value, str) else ("", "", "")
     if kind not in ("regexp", "pcre") or not path:
         raise ValueError('a table such as "regexp:/etc/postfix/header_checks", or lines such as ["/^X-Old:/ IGNORE"]')
@@ -49,19 +50,19 @@ def header_table(value: Any) -> HeaderTable:
         read = TableFile(kind, path).read()
     except (OSError, ValueError) as error:
         raise ValueError(f"a file that can be read ({getattr(error, 'strerror', None) or error})") from None
-    return HeaderTable(value, _checked(f"{path}:", read))
+    return HeaderTable(value, _checked(path, read))
 
 
-def _checked(place: str, read: TableText) -> Patterns:
+def _checked(file: str, read: TableText) -> Patterns:
     """The table, if all of it can be used."""
-    problems = [f"{place}{line}: {text}" for line, text in read.problems]
+    problems = list(read.problems)
     for line, result in read.table.entries:
         try:
             header_action(result)
         except ValueError as error:
-            problems.append(f"{place}{line}: {error}")
+            problems.append(Problem(line, str(error)))
     if problems:
-        raise ValueError("a table that is right: " + "; ".join(problems))
+        raise BadLines(file, sorted(problems))
     assert isinstance(read.table, Patterns)
     return read.table
 

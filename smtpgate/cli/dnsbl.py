@@ -104,7 +104,8 @@ async def _check(settings: Settings, subject: IPAddress | str) -> int:
     wanted = "domains" if kind is Kind.DOMAINS else "addresses"
     lists = {one.listing: one for one in configured_lists(settings) if one.listing.subjects == wanted}
     if not lists:
-        print(f"smtpgate: no rule asks a list of {wanted}", file=sys.stderr)
+        rules = "reject_rhsbl_…" if kind is Kind.DOMAINS else "reject_rbl_client …"
+        print(f"smtpgate: no rule asks a list of {wanted}, as {rules} would", file=sys.stderr)
         return UNKNOWN
     # Of size 0: what is asked twice at one time is one question, and nothing is remembered.
     stub = StubResolver(settings.dns.nameservers or None, settings.dns.timeout)
@@ -153,6 +154,8 @@ def _subject(text: str) -> IPAddress | str:
     except ValueError:
         pass
     try:
+        if text.rpartition(".")[2].isdecimal():  # 192.0.2.400
+            raise ValueError
         return str(domain(text))
     except ValueError:
         raise argparse.ArgumentTypeError(f'"{text}" is no IP address and no domain') from None

@@ -155,8 +155,10 @@ def _done_by_rules(story: Story) -> Iterator[str]:
 
 
 def _answers(story: Story, command: str, told: list[int]) -> Iterator[str]:
+    # What is thrown away or held reaches no downstream; the answer is our own.
+    own = command == "end of data" and story["outcome"] in ("discarded", "held")
     for relayed in story["relay"]:
-        if relayed["command"] == command:
+        if relayed["command"] == command and not own:
             yield f"downstream: {relayed['reply']}   {_ms(relayed['ms'])}"
     for index, reply in enumerate(story["replies"]):
         if reply["command"] == command and index not in told:

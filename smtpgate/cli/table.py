@@ -6,7 +6,7 @@ import sys
 from smtpgate.cli.settings import add_config_option, load_settings
 from smtpgate.config.settings import Settings
 from smtpgate.phases.access_result import parse_result
-from smtpgate.phases.access_table import is_stored_name
+from smtpgate.phases.access_table import AccessTable, is_stored_name
 from smtpgate.store.edit import StoredTable
 from smtpgate.store.greylist import StoreError
 from smtpgate.tables.indexed import Indexed, folded
@@ -38,8 +38,12 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(f"{args.name[:80]!r} is no name of a table: letters, digits, - and _")
         table = StoredTable(settings.store.url, args.name)
         if args.action == "list":
-            for key, result in table.entries():
+            entries = table.entries()
+            for key, result in entries:
                 print(f"{key}\t{result}")
+            if not entries:
+                print(f"smtpgate: {args.name} has no entries", file=sys.stderr)
+            _uses(settings, args.name)
             return 0
         key = folded(args.key)
         if args.action == "set":
@@ -60,10 +64,19 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(settings: Settings, name: str, key: str, result: str) -> None:
     """Raise ValueError unless the result can be done wherever the table is asked."""
-    uses = [table for table in settings.tables if table.stored == name]
+    uses = _uses(settings, name)
     if not uses:
-        print(f"smtpgate: no rule asks store:{name}", file=sys.stderr)
         parse_result(result)
     for table in uses:
         for problem in table.problems(Indexed({key: Entry(0, result)})):
             raise ValueError(problem.text)
+
+
+def _uses(settings: Settings, name: str) -> list[AccessTable]:
+    """The table as rules know it; says so if none does: the name may be misspelt."""
+    uses = [table for table in settings.tables if table.stored == name]
+    if not uses:
+        known = sorted({table.stored for table in settings.tables if table.stored})
+        others = f"; rules ask {', '.join(f'store:{one}' for one in known)}" if known else ""
+        print(f"smtpgate: no rule asks store:{name}{others}", file=sys.stderr)
+    return uses

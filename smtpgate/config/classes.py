@@ -1,7 +1,7 @@
 """Restriction classes: lists of rules with a name, and the lists of names that stand in access tables."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 from smtpgate.config.document import Document
@@ -10,13 +10,15 @@ from smtpgate.config.lines import Path
 
 
 class Classes:
-    """The lists of [classes]."""
+    """The lists of [classes]. taken: names that rules have."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, taken: Container[str] = ()) -> None:
         self._lists = document.table("classes")
         for name, rules in self._lists.items():
             if not isinstance(rules, list):
                 document.error(("classes", name), f"{quote(rules)} is not a list", "a list of rules")
+            if name in taken or name == "warn_if_reject":
+                document.error(("classes", name), f"{name} is a rule", "a name that no rule has")
 
     @property
     def names(self) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from smtpgate.config.errors import ConfigError, ConfigErrors, nearest, quote
 from smtpgate.config.lines import Path, find_lines
+from smtpgate.tables.source import BadLines
 from smtpgate.values import ElementErrors, NotOneOf
 
 Field = dataclasses.Field[Any]
@@ -93,6 +94,13 @@ class Document:
         return None
 
     def _refuse(self, path: Path, written: str, value: Any, error: ValueError) -> None:
+        if isinstance(error, BadLines):
+            for line, problem in error.problems:
+                if error.file:
+                    self.errors.append(ConfigError(error.file, line, "", problem))
+                else:
+                    self.error(path, f"{written}, line {line}: {problem}")
+            return
         hint = nearest(value, error.words) if isinstance(error, NotOneOf) else ""
         self.error(path, f"{written} is not right", str(error), hint)
 

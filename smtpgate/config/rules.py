@@ -75,7 +75,7 @@ class RuleReader:
         self._policy = ""
         self._checks: dict[Any, Check] = {}
         self.tables = tables or TableReader(document)
-        self._classes = classes or Classes(document)
+        self._classes = classes or Classes(document, {*registry, *ALIASES})
         self._permits = permits
 
     def read(self, table: Mapping[str, Any]) -> dict[Phase, list[Placed]]:

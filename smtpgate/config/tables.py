@@ -79,7 +79,8 @@ class TableReader:
         """A table of [tables]."""
         table = self._named.get(name)
         if table is None:
-            hint = nearest(name, [*self._named]) or f"write [tables.{name}], or the type of a file before it: hash:…"
+            missing = f"write its type before it, such as hash:{name}" if "/" in name else f"write [tables.{name}]"
+            hint = nearest(name, [*self._named]) or missing
             document.error(path, f"there is no table {quote(name)}", hint=hint)
             return None
         where = ("tables", name)

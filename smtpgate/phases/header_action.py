@@ -17,6 +17,8 @@ _LINE_END = re.compile(r"[\r\n\0]+[ \t]*")
 _MAILBOX = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,255}@([^@\s]+)\Z")
 _DEEDS = {"BCC": Deed.BCC, "DISCARD": Deed.DISCARD, "HOLD": Deed.HOLD, "REDIRECT": Deed.REDIRECT}
 
+_WORDS = "REJECT, IGNORE, REPLACE, PREPEND, DISCARD, HOLD, REDIRECT, BCC, WARN, INFO, DUNNO"
+
 
 class Edit(Enum):
     """What is done with the header field that matched."""
@@ -63,7 +65,7 @@ def header_action(text: str) -> HeaderAction:
         raise ValueError(
             "FILTER names a transport of a mail queue, and there is none here: set it in the server behind"
         )
-    raise ValueError(f"unknown action {word[:60]!r}")
+    raise ValueError(f"{text.split()[0][:60]!r} is no action: expected one of {_WORDS}, or a code and a text")
 
 
 def _reply(code: int, text: str) -> Reply:

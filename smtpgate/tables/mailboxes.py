@@ -4,6 +4,7 @@ from typing import Any
 
 from smtpgate.tables.files import INDEXED_TYPES, TableFile
 from smtpgate.tables.indexed import Indexed
+from smtpgate.tables.source import BadLines
 from smtpgate.values import list_of, mailbox
 
 
@@ -22,7 +23,6 @@ def _one_or_many(value: Any) -> frozenset[str]:
     except (OSError, ValueError) as error:
         raise ValueError(f"a file that can be read ({getattr(error, 'strerror', None) or error})") from None
     if read.problems:
-        line, problem = read.problems[0]
-        raise ValueError(f"a table of mailboxes (line {line}: {problem})")
+        raise BadLines(path, read.problems)
     assert isinstance(read.table, Indexed)
     return frozenset(read.table.keys)

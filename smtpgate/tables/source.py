@@ -11,6 +11,15 @@ class Problem(NamedTuple):
     text: str
 
 
+class BadLines(ValueError):
+    """The lines of a table that cannot be used. file: where they stand, "" if in the configuration itself."""
+
+    def __init__(self, file: str, problems: Sequence[Problem]) -> None:
+        super().__init__("; ".join(f"line {line}: {text}" for line, text in problems))
+        self.file = file
+        self.problems = problems
+
+
 class Entry(NamedTuple):
     """A result and the line where it stands. With $1 and the like still in it, if it is a pattern's."""
 

@@ -94,7 +94,7 @@ async def test_the_record_tells_what_matched() -> None:
         (["/x/ REPLACE no field"], "line 1: REPLACE needs a header field"),
         (["/x/ BCC nobody"], "line 1: BCC needs an address"),
         (["/x/ 554"], "needs a text"),
-        (["/x/ EXPLODE"], "unknown action"),
+        (["/x/ EXPLODE"], "line 1: 'EXPLODE' is no action: expected one of REJECT, "),
     ],
 )
 def test_a_wrong_table_is_refused(table: object, problem: str) -> None:

@@ -134,7 +134,7 @@ async def test_an_access_key_is_hidden(capsys) -> None:
 def test_no_list_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
     configure(rules=["reject_rbl_client good.example"])
     assert smtpgate("dnsbl", "check", "example.net") == 2
-    assert capsys.readouterr().err == "smtpgate: no rule asks a list of domains\n"
+    assert capsys.readouterr().err == "smtpgate: no rule asks a list of domains, as reject_rhsbl_… would\n"
 
 
 def test_without_a_server(capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,10 +144,11 @@ def test_without_a_server(capsys: pytest.CaptureFixture[str]) -> None:
     assert "smtpgate dnsbl check IP" in err
 
 
-def test_what_is_no_subject(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("subject", ["not one", "192.0.2.400"])
+def test_what_is_no_subject(subject: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        smtpgate("dnsbl", "check", "not one")
-    assert '"not one" is no IP address and no domain' in capsys.readouterr().err
+        smtpgate("dnsbl", "check", subject)
+    assert f'"{subject}" is no IP address and no domain' in capsys.readouterr().err
 
 
 def report(**differs) -> dict:

@@ -47,6 +47,15 @@ def test_what_is_written_is_found_again(config: Path, capsys: pytest.CaptureFixt
     assert main(["table", "servers", "list"]) == 0
 
 
+def test_an_empty_table_and_one_that_nobody_asks(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["table", "friend", "list"]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == (
+        "smtpgate: friend has no entries\nsmtpgate: no rule asks store:friend; rules ask store:friends, store:servers\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

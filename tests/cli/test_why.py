@@ -359,3 +359,16 @@ def test_a_limit_below_one_is_refused(limit, capsys):
         main(["why", "7QK2M9XA", f"--limit={limit}"])
     assert exited.value.code == 2
     assert "--limit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("outcome", "said"), [("discarded", "Thrown away: "), ("held", "Held: ")])
+def test_what_no_downstream_has_is_not_told_as_its_answer(outcome: str, said: str) -> None:
+    record = Record(1_795_435_200.25, "192.0.2.7", "0.0.0.0:25", ref="7QK2M9XA", helo="mail.example.com")
+    record.recipients, record.size, record.outcome = ["bob@example.org"], 70, outcome
+    record.relay = [RelayEntry("RCPT bob@example.org", "250 2.1.5 Ok", 1.0), RelayEntry("end of data", "250 Ok", 1.0)]
+    record.replies = [ReplyEntry("end of data", "250 2.0.0 Ok")]
+    story = tell(record.story())
+    assert said in story
+    assert "  downstream: 250 2.1.5 Ok" in story
+    assert "  downstream: 250 Ok" not in story
+    assert "  answered 250 2.0.0 Ok" in story

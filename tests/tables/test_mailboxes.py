@@ -32,7 +32,7 @@ def test_none() -> None:
         ("an na@example.org", "a mailbox such as"),
         (1, "a mailbox such as"),
         ("hash:/nowhere/at/all", "a file that can be read (No such file or directory)"),
-        ("hash:wrong", "a table of mailboxes (line 2: expected a key, a blank and a result"),
+        ("hash:wrong", "line 2: expected a key, a blank and a result"),
     ],
 )
 def test_what_is_wrong(value: object, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
