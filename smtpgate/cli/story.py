@@ -189,6 +189,8 @@ def _would_have(rule: Story) -> str:
             return "had not answered when the record was closed"
         case "dunno" | "permit" if deed := _deed(rule):
             return f"would have done: {deed}"
+        case "dunno" if isinstance(rule["evidence"], dict) and "would_ask" in rule["evidence"]:
+            return "would have gone on with the rules that it names"
         case "dunno":
             return "would have changed nothing"
         case "permit":

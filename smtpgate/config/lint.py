@@ -9,6 +9,7 @@ from smtpgate.config.rules import Placed
 from smtpgate.dnsbl.dead import death_of
 from smtpgate.dnsbl.documented import documented
 from smtpgate.dnsbl.listing import DnsList, lists_in
+from smtpgate.phases.named_rules import named_by_tables
 from smtpgate.phases.phase import Phase
 from smtpgate.phases.rule import Rule
 from smtpgate.phases.verdict import Action
@@ -95,15 +96,14 @@ class Lint:
 
     def _dns_lists(self, one: _List, placed: Placed) -> None:
         """Lists that are no more, and those whose answers mean several things."""
-        permits = placed.rule.spec.name.startswith("permit")
-        for listing, weight in lists_in(placed.rule.options):
-            if death := death_of(listing.zone):
-                problem = (
-                    f"{placed.rule.text}: {listing.public_name} is no more, since {death.when}: see {death.source}"
-                )
-                self._add(self.warnings, one.where, placed, problem)
-            elif problem := _filter_problem(listing, permits=permits or weight < 0):
-                self._add(self.warnings, one.where, placed, f"{placed.rule.text}: {problem}")
+        for rule in (placed.rule, *named_by_tables([placed.rule])):
+            permits = rule.spec.name.startswith("permit")
+            for listing, weight in lists_in(rule.options):
+                if death := death_of(listing.zone):
+                    problem = f"{rule.text}: {listing.public_name} is no more, since {death.when}: see {death.source}"
+                    self._add(self.warnings, one.where, placed, problem)
+                elif problem := _filter_problem(listing, permits=permits or weight < 0):
+                    self._add(self.warnings, one.where, placed, f"{rule.text}: {problem}")
 
     def _code(self, one: _List, placed: Placed) -> None:
         """Refusals that are not for good."""

@@ -157,6 +157,11 @@ class TableUse:
             self._ready[text] = ready
         return ready
 
+    def rules(self) -> list[Rule]:
+        """Every rule that its results name."""
+        texts = dict.fromkeys(text for _, text in self.table.content.entries)
+        return [rule for text in texts for rule in self.read(text)[1]]
+
     def problems(self, content: Table) -> list[Problem]:
         """What in a content cannot be done in this place."""
         found = []

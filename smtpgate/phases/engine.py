@@ -189,6 +189,8 @@ class Engine:
                 verdict = outcome.verdict
             if verdict.rules:  # they are asked in this place
                 nested += 1
+                # Their points must last beyond this phase, though no list gives any.
+                self._has_score = self._has_score or any(named.spec.score for named in verdict.rules)
                 if nested <= _MOST_NESTED:
                     remaining = itertools.chain(verdict.rules, remaining)
                 elif not rule.shadow:
@@ -247,12 +249,12 @@ class Engine:
         if entry is None:
             return DUNNO
         if isinstance(task, Outcome):
-            _fill(entry, task)
+            _fill_late(entry, task)
         elif task is None:
             entry.error = "not asked: too many look-ups of this session in flight"
         else:
             record.pending.add(task)
-            task.add_done_callback(lambda done: None if done.cancelled() else _fill(entry, done.result()))
+            task.add_done_callback(lambda done: None if done.cancelled() else _fill_late(entry, done.result()))
         return DUNNO
 
     async def _outcome(self, rule: Rule, tx: Transaction) -> Outcome:
@@ -420,3 +422,10 @@ def _fill(entry: RuleEntry, outcome: Outcome) -> None:
     entry.evidence = verdict.evidence or None
     entry.ms = round(outcome.ms, 3)
     entry.error = outcome.error
+
+
+def _fill_late(entry: RuleEntry, outcome: Outcome) -> None:
+    """What it would have put in its place is only named: nobody waited for its answer."""
+    _fill(entry, outcome)
+    if named := [rule.text for rule in outcome.verdict.rules]:
+        entry.evidence = {**outcome.verdict.evidence, "would_ask": named}

@@ -8,6 +8,7 @@ from typing import Any
 from smtpgate.config.settings import Settings
 from smtpgate.dnsbl.latency import Latency
 from smtpgate.dnsbl.listing import DnsList, lists_in
+from smtpgate.phases.named_rules import named_by_tables
 from smtpgate.phases.rule import Rule
 
 # The worst is what the administrator wants to know of.
@@ -24,8 +25,8 @@ class ConfiguredList:
 
 
 def configured_lists(settings: Settings) -> Iterator[ConfiguredList]:
-    """Every list that a rule's options name."""
-    for rule in settings.rules:
+    """Every list that a rule's options name; those of rules that only results of tables name, too."""
+    for rule in (*settings.rules, *named_by_tables(settings.rules)):
         allows = rule.spec.name.startswith("permit_")
         for listing, weight in lists_in(rule.options):
             yield ConfiguredList(rule, listing, allows or weight < 0)

@@ -123,6 +123,32 @@ async def test_lists_of_scores(capsys) -> None:
     ]
 
 
+async def test_lists_that_only_tables_and_classes_name(capsys) -> None:
+    configure(rules=["check_client_access outer", "check_helo_access hash:own"])
+    text = Path("config.toml").read_text()
+    Path("config.toml").write_text(
+        text
+        + """
+[classes]
+strict = ["permit_dnswl_client good.example", "check_sender_access inner"]
+[tables.outer]
+"192.0.2" = "strict"
+"192.0.2.1" = "REJECT"
+"198.51.100" = "warn_if_reject strict"
+[tables.inner]
+"example.net" = "reject_rhsbl_sender domains.example, check_client_access outer"
+"""
+    )
+    Path("own").write_text("x.example reject_rbl_client other.example\n")
+    settings = dnsbl.load_settings("config.toml")
+    found = {(one.listing.public_text, one.allows, one.rule.spec.name) for one in dnsbl.configured_lists(settings)}
+    assert found == {
+        ("good.example", True, "permit_dnswl_client"),
+        ("domains.example", False, "reject_rhsbl_sender"),
+        ("other.example", False, "reject_rbl_client"),
+    }
+
+
 async def test_an_access_key_is_hidden(capsys) -> None:
     zones = {f"{KEY}.keyed": good(NAME), f"{KEY}.keyed2": BEHAVIOURS["silent"]}
     assert await check(LISTED, [f"reject_rbl_client {zone}.example" for zone in zones], **zones) == 1

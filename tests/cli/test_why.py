@@ -152,6 +152,15 @@ def test_the_story_of_an_accepted_bounce():
     ]
 
 
+def test_rules_that_would_have_been_asked_are_named():
+    record = refused()
+    evidence = {"key": "x", "would_ask": ["reject_a", "reject_b c"]}
+    record.rules = [RuleEntry("client", "check_client_access t", "shadow", None, "dunno", None, evidence, 1.0)]
+    told = tell(record.story())
+    assert "shadow: would have gone on with the rules that it names" in told
+    assert "would ask: reject_a, reject_b c" in told
+
+
 def test_what_rules_did_with_the_message_is_told():
     record = accepted()
     record.relay[-1:-1] = [

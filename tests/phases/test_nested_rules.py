@@ -1,12 +1,13 @@
 """Rules that a verdict puts in its place, and what verdicts ask to be done with the message."""
 
+import asyncio
 import dataclasses
 
 import pytest
 
 from smtpgate.phases.engine import ENDLESS
 from smtpgate.phases.message_action import Deed, MessageAction
-from smtpgate.phases.phase import Phase
+from smtpgate.phases.phase import Input, Phase
 from smtpgate.phases.rule import Rule
 from smtpgate.phases.verdict import DUNNO, Action, Verdict
 from tests.phases.scripted import Client, Question, rule, says
@@ -70,6 +71,24 @@ async def test_in_shadow_mode_they_change_nothing_not_even_without_end() -> None
     assert decision.reply is None
     assert client.tx.deeds == ()
     assert {(entry.rule, entry.mode) for entry in client.record.rules} >= {("table", "shadow"), ("inner", "shadow")}
+
+
+@pytest.mark.parametrize("early", [False, True])
+async def test_in_shadow_mode_what_a_late_answer_would_have_asked_is_named(early: bool) -> None:
+    gate = asyncio.Event()
+    verdict = Verdict(Action.DUNNO, evidence={"key": "k"}, rules=(asks(Action.REJECT), asks(Action.DUNNO, "second")))
+    late = rule(Phase.RCPT, Question(verdict, gate=gate), text="table", shadow=True, lookup=True, input=Input.CLIENT)
+    client = Client(late)
+    await client.connect()
+    if early:
+        gate.set()
+        await asyncio.sleep(0)
+    assert (await client.up_to_rcpt()).reply is None
+    gate.set()
+    await asyncio.gather(*client.record.pending)
+    (entry,) = client.record.rules
+    assert (entry.verdict, entry.evidence) == ("dunno", {"key": "k", "would_ask": ["inner", "second"]})
+    assert verdict.evidence == {"key": "k"}
 
 
 async def test_deeds_are_collected_in_order_and_once() -> None:

@@ -11,7 +11,7 @@ from smtpgate.phases.rule import CheckSpec, Rule
 from smtpgate.phases.scored import scored, scored_spec
 from smtpgate.phases.verdict import DUNNO, PERMIT, Action, Verdict
 from tests.checks.asking import call, context
-from tests.phases.scripted import Client, Question, says
+from tests.phases.scripted import Client, Question, rule, says
 
 REJECT = says(Action.REJECT)
 
@@ -180,3 +180,17 @@ async def test_the_record_tells_who_gave_what() -> None:
     one, threshold = client.record.rules
     assert (one.verdict, one.evidence["points"]) == ("dunno", 2)
     assert threshold.evidence == {"score": 2, "threshold": 2, "given": {"one": 2}}
+
+
+@pytest.mark.parametrize("asked_in", [Phase.RCPT, Phase.DATA, Phase.END_OF_DATA])
+async def test_points_of_rules_that_only_tables_name_last_as_long(asked_in: Phase) -> None:
+    def leads_to(phase: Phase, named: Rule) -> Rule:
+        return rule(phase, Question(Verdict(Action.DUNNO, rules=(named,))), text=f"table of {phase.key}")
+
+    for threshold, expected in ((6, [asked_in.key, "550"]), (7, [])):
+        client = Client(
+            leads_to(Phase.MAIL, gives(Phase.MAIL, REJECT, 2)),
+            leads_to(Phase.RCPT, gives(Phase.RCPT, REJECT, 4)),
+            leads_to(asked_in, asks(asked_in, threshold)),
+        )
+        assert await walk(client) == expected
