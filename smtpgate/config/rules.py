@@ -15,13 +15,13 @@ from smtpgate.config.tables import TableReader
 from smtpgate.config.toml import inline
 from smtpgate.phases.access_result import ACTIONS
 from smtpgate.phases.access_table import Place, TableReference, TableUse
-from smtpgate.phases.phase import FIRST_PHASE, KNOWN_IN, Input, Phase
+from smtpgate.phases.phase import DELAYED, FIRST_PHASE, KNOWN_IN, Input, Phase
 from smtpgate.phases.rule import Check, CheckSpec, OnError, Rule, option
 from smtpgate.phases.scored import scored, scored_spec
 from smtpgate.values import choice, points
 
 _A_RULE = 'a rule such as "permit_mynetworks" or { rule = "greylist", mode = "shadow" }'
-_DELAYED = (Phase.CLIENT, Phase.HELO, Phase.MAIL)
+
 _NEEDS = {
     Input.CLIENT: "the client",
     Input.HELO: "the HELO name",
@@ -246,12 +246,12 @@ class RuleReader:
 
     def _is_known(self, phase: Phase, path: Path, spec: CheckSpec) -> bool:
         """Whether the check's input is known when the list is answered."""
-        delayed = self._delay_reject and phase in _DELAYED
+        delayed = self._delay_reject and phase in DELAYED
         if spec.input <= (Input.RECIPIENT if delayed else KNOWN_IN[phase]):
             return True
         first = FIRST_PHASE[spec.input].key
         hint = f"the first phase for it is {first}"
-        if phase in _DELAYED and spec.input <= Input.RECIPIENT:
+        if phase in DELAYED and spec.input <= Input.RECIPIENT:
             hint += ", or any with delay_reject = true"
         self._document.error(
             path, f"{spec.name} needs {_NEEDS[spec.input]}, which {phase.key} does not know", hint=hint
@@ -260,7 +260,7 @@ class RuleReader:
 
     def _asked_about(self, phase: Phase) -> Input:
         """What an answer depends on that may depend on all that is known in a list."""
-        if self._delay_reject and phase in _DELAYED:
+        if self._delay_reject and phase in DELAYED:
             return Input.RECIPIENT
         # DATA has no recipient if there were several, and is asked all the same.
         return Input.SENDER if phase is Phase.DATA else KNOWN_IN[phase]

@@ -6,8 +6,8 @@ each further one that cannot be answered from memory, as if the DNS had failed: 
 
 import asyncio
 from contextvars import ContextVar, Token
-from typing import Any
 
+from smtpgate.dns.interruption import Interruption
 from smtpgate.dns.resolver import Answer, RecordType, Resolver, Status
 
 # The detail of such a failure: it says nothing about who was asked.
@@ -21,7 +21,7 @@ class LookupTime:
     the session's behalf does so between enter() and leave().
     """
 
-    __slots__ = ("_began", "_late", "_left", "_phase", "_timer", "_waiting", "is_over")
+    __slots__ = ("_began", "_left", "_phase", "_timer", "_waiting", "is_over")
 
     def __init__(self, phase: float, session: float) -> None:
         self.is_over = False
@@ -29,8 +29,7 @@ class LookupTime:
         self._left = session
         self._began = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._waiting: set[asyncio.Task[Any]] = set()
-        self._late: set[asyncio.Task[Any]] = set()
+        self._waiting: set[Interruption] = set()
 
     def start(self) -> None:
         """The client waits for a look-up; it may do so already."""
@@ -50,10 +49,9 @@ class LookupTime:
     def expire(self) -> None:
         """The time is over; the timer calls it."""
         self.is_over = True
-        self._late |= self._waiting
-        for task in self._waiting:
-            task.cancel()
-        self._waiting.clear()
+        waiting, self._waiting = self._waiting, set()
+        for interruption in waiting:
+            interruption.interrupt()
 
     def enter(self) -> Token["LookupTime | None"]:
         """What is asked from now on in this task is asked on the session's behalf."""
@@ -61,23 +59,19 @@ class LookupTime:
 
     async def ask(self, resolver: Resolver, name: str, kind: RecordType) -> Answer:
         """Ask one question. Never raises, except when cancelled."""
-        task = asyncio.current_task()
-        assert task is not None
         if self.is_over:
             # There are still answers from memory: they come before the event loop sees this.
             asyncio.get_running_loop().call_soon(self.expire)
-        # What asyncio.timeout() does, without a timer for each question.
-        cancelling = task.cancelling()
-        self._waiting.add(task)
+        interruption = Interruption()
+        self._waiting.add(interruption)
         try:
             return await resolver.query(name, kind)
         except asyncio.CancelledError:
-            if task not in self._late or task.uncancel() > cancelling:
-                raise
-            return Answer(name, kind, Status.FAILURE, detail=TIME_IS_OVER)
+            if interruption.happened():
+                return Answer(name, kind, Status.FAILURE, detail=TIME_IS_OVER)
+            raise
         finally:
-            self._waiting.discard(task)
-            self._late.discard(task)
+            self._waiting.discard(interruption)
 
 
 _current: ContextVar[LookupTime | None] = ContextVar("smtpgate.dns.time_limit", default=None)

@@ -14,14 +14,17 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from smtpgate.dns.deadlines import Deadlines
+from smtpgate.dns.interruption import Interruption
 from smtpgate.dns.time_limit import LookupTime, leave
 from smtpgate.phases.context import Context
+from smtpgate.phases.early import is_cheap, starts_early, walks
 from smtpgate.phases.facts import Session, Transaction
 from smtpgate.phases.message_action import joined
-from smtpgate.phases.phase import KNOWN_IN, Input, Phase
+from smtpgate.phases.phase import DELAYED, Input, Phase
 from smtpgate.phases.policy import Policies, Policy
 from smtpgate.phases.reply import Reply
 from smtpgate.phases.rule import OnError, Rule
@@ -37,7 +40,6 @@ _MOST_NESTED = 100
 ENDLESS = Decision(Reply(451, "3.5", "Server configuration error"), "rules that lead to themselves")
 INTERNAL_ERROR = Reply(451, "3.0", "Temporary internal error, please try again later")
 _ON_ERROR: Mapping[OnError, Verdict] = {"defer": defer(INTERNAL_ERROR), "permit": PERMIT, "skip": DUNNO}
-_DELAYED = (Phase.CLIENT, Phase.HELO, Phase.MAIL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,30 +94,26 @@ class Engine:
         self._ctx = ctx
         self._delay_reject = delay_reject
         self._limits = limits or Limits()
-        # A list without look-ups has nothing to start early.
         self._early = {
-            policy.name: [
-                (Phase.RCPT if phase in _DELAYED and delay_reject else phase, rules)
-                for phase, rules in policy.lists.items()
-                if any(_starts_early(rule) for rule in rules)
-            ]
+            policy.name: [walks(policy, phase, delay_reject=delay_reject) for phase in Phase]
             for policy in self._policies
         }
         self._has_score = any(
             rule.spec.score for policy in self._policies for rules in policy.lists.values() for rule in rules
         )
-        self._concerned = frozenset(phase for phase in Phase if self._has_work_in(phase))
+        self._concerned = [self._has_work_in(phase) for phase in Phase]
+        self._running: Deadlines[Interruption] = Deadlines(self._limits.rule_timeout, Interruption.interrupt)
         self._settling: set[asyncio.Task[None]] = set()
         self._graced: set[_Task] = set()
 
     def is_concerned(self, phase: Phase) -> bool:
         """Whether there is anything to be asked or started in a phase."""
-        return phase in self._concerned
+        return self._concerned[phase]
 
     def _has_work_in(self, phase: Phase) -> bool:
-        if any(self._early.values()) or phase is Phase.RCPT:
+        if phase is Phase.RCPT or any(early[phase] for early in self._early.values()):
             return True
-        is_answered = phase not in _DELAYED or not self._delay_reject
+        is_answered = phase not in DELAYED or not self._delay_reject
         return is_answered and any(policy.lists[phase] for policy in self._policies)
 
     async def prefetch(self, phase: Phase, tx: Transaction) -> None:
@@ -124,21 +122,18 @@ class Engine:
         Lists that were answered are done with. A list is walked as far as its cheap rules let it: behind one that
         ends it nothing will be asked. What only a policy asks starts when the recipient is known.
         """
-        known = KNOWN_IN[phase]
-        for answered_in, rules in self._early[self._policies.of(phase, tx).name]:
-            if answered_in < phase:
-                continue
+        for rules in self._early[self._policies.of(phase, tx).name][phase]:
             for rule in rules:
-                if rule.spec.input > known or self._is_not_asked(rule, tx):
+                if self._is_not_asked(rule, tx):
                     continue
-                if _starts_early(rule):
+                if starts_early(rule):
                     self._start(rule, tx)
-                elif _may_end_walk(rule) and (await self._outcome(rule, tx)).verdict.ends_list:
+                elif (await self._outcome(rule, tx)).verdict.ends_list:
                     break
 
     async def decide(self, phase: Phase, tx: Transaction, record: Record) -> Decision:
         """Evaluate a phase's list; at RCPT the delayed ones before it."""
-        if phase in _DELAYED and self._delay_reject:
+        if phase in DELAYED and self._delay_reject:
             return GO_ON
         try:
             return await self._decide(phase, tx, record)
@@ -148,7 +143,7 @@ class Engine:
 
     async def _decide(self, phase: Phase, tx: Transaction, record: Record) -> Decision:
         tx.phase, tx.ref = phase, record.ref
-        parts = (*_DELAYED, phase) if phase is Phase.RCPT and self._delay_reject else (phase,)
+        parts = (*DELAYED, phase) if phase is Phase.RCPT and self._delay_reject else (phase,)
         carried = self._carried_into(phase, tx)
         lists = self._policies.of(phase, tx).lists
         if self._has_score:
@@ -160,7 +155,7 @@ class Engine:
                 return final
         if self._has_score:
             keep_score(phase, tx)
-        if phase in _DELAYED:
+        if phase in DELAYED:
             # As in Postfix, a deferral found here is not answered before RCPT.
             self._carry_out_of(phase, tx, carried)
             return GO_ON
@@ -234,7 +229,7 @@ class Engine:
 
     async def _shadow(self, rule: Rule, tx: Transaction, record: Record) -> Verdict:
         """Ask a rule whose answer changes nothing: only a cheap one is waited for. Returns what is known at once."""
-        if _is_cheap(rule) and rule.spec.score != "asks":
+        if is_cheap(rule) and rule.spec.score != "asks":
             outcome = await self._outcome(rule, tx)
             self._list(rule, tx, record, outcome)
             if outcome.verdict.points:
@@ -306,11 +301,10 @@ class Engine:
         error = None
         within = self._time(tx.session).enter() if rule.spec.lookup else None
         try:
-            if _is_cheap(rule) or rule.spec.own_deadline:
+            if is_cheap(rule) or rule.spec.own_deadline:
                 verdict = await rule.check(tx, self._ctx)
             else:
-                async with asyncio.timeout(self._limits.rule_timeout):
-                    verdict = await rule.check(tx, self._ctx)
+                verdict = await self._in_time(rule.check(tx, self._ctx))
         except TimeoutError:
             error = f"no answer within {self._limits.rule_timeout:g} s"
         except StoreError as trouble:
@@ -324,6 +318,19 @@ class Engine:
         if error is not None:
             verdict = _ON_ERROR[rule.on_error]
         return Outcome(verdict, (time.perf_counter() - started) * 1000, error)
+
+    async def _in_time(self, check: Awaitable[Verdict]) -> Verdict:
+        """Wait for a check, but not for ever. Raises TimeoutError."""
+        interruption = Interruption()
+        self._running.start(interruption, time.monotonic())
+        try:
+            return await check
+        except asyncio.CancelledError:
+            if interruption.happened():
+                raise TimeoutError from None
+            raise
+        finally:
+            self._running.stop(interruption)
 
     def _list(self, rule: Rule, tx: Transaction, record: Record, outcome: Outcome | None) -> RuleEntry | None:
         """Note a rule in the record, once for each input it was asked about."""
@@ -399,20 +406,6 @@ class Engine:
         """Wait until the last records are handed over; at most the grace of shadow rules."""
         if self._settling:
             await asyncio.wait(self._settling)
-
-
-def _is_cheap(rule: Rule) -> bool:
-    """Whether it answers from the facts alone, without waiting for anything."""
-    return not rule.spec.lookup and not rule.spec.effects
-
-
-def _may_end_walk(rule: Rule) -> bool:
-    """Whether it can be asked ahead of its turn whether its list ends with it."""
-    return _is_cheap(rule) and not rule.shadow and rule.spec.score != "asks"
-
-
-def _starts_early(rule: Rule) -> bool:
-    return rule.spec.lookup and not rule.spec.effects and rule.spec.memo
 
 
 def _fill(entry: RuleEntry, outcome: Outcome) -> None:

@@ -16,7 +16,12 @@ class Phase(IntEnum):
     @property
     def key(self) -> str:
         """The phase's name in the configuration and in docs."""
-        return self.name.lower()
+        return _KEYS[self]
+
+
+_KEYS = [phase.name.lower() for phase in Phase]
+# With delay_reject (Postfix: smtpd_delay_reject) these lists are answered at RCPT.
+DELAYED = (Phase.CLIENT, Phase.HELO, Phase.MAIL)
 
 
 class Input(IntEnum):
