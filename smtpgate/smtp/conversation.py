@@ -1,4 +1,4 @@
-"""The conversation on one connection: who is let in, the loop that reads commands, waiting bounded in time, the end."""
+"""The conversation on one connection, first word to last: who is let in, and the loop that reads commands."""
 
 import asyncio
 import contextlib
@@ -13,9 +13,8 @@ from smtpgate.smtp.command import LONGEST_LINE, Command, CommandError, parse_chu
 from smtpgate.smtp.conduct import Conduct
 from smtpgate.smtp.content import TOO_LARGE
 from smtpgate.smtp.ended import Ended
+from smtpgate.smtp.exchange import LAST_WORDS, SHUTTING_DOWN, TOO_MANY_SESSIONS, Closed, Exchange
 from smtpgate.smtp.foreign import NOT_SMTP, foreign_protocol
-from smtpgate.smtp.intake import Sink
-from smtpgate.smtp.protocol import Connection
 from smtpgate.smtp.proxy_protocol import ProxyError
 from smtpgate.smtp.reception import Reception
 from smtpgate.smtp.tls import HandshakeError, lacks_certificate, tls_facts
@@ -24,13 +23,8 @@ from smtpgate.values import is_in
 log = logging.getLogger(__name__)
 
 NOT_RECOGNIZED = Reply(500, "5.2", "Error: command not recognized")
-TOO_MANY_SESSIONS = Reply(421, "3.2", "Too many connections, please try again later")
 NO_PROXY = Reply(421, "3.2", "Connections must come through our proxy, and say from where")
 TOO_MANY_ERRORS = Reply(421, "7.0", "Too many errors")
-SHUTTING_DOWN = Reply(421, "3.2", "Server is shutting down, please try again later")
-TIMED_OUT = Reply(421, "4.2", "Timeout exceeded, closing connection")
-TOO_SLOW = Reply(421, "4.2", "The message comes too slowly, closing connection")
-NOTHING_DELIVERED = Reply(421, "4.2", "Session lasts too long without a message, closing connection")
 TALKED_EARLY = Reply(521, "5.1", "Protocol error: input before the banner")
 GREETED_ALL_THE_SAME = Reply(220, "0.0", "Banner")
 ACCESS_DENIED = Reply(503, "7.0", "Error: access denied")
@@ -47,15 +41,8 @@ _DROPPED_AT_MOST = 4
 # How long a proxy may take to say who the client is, in seconds; its TCP may need 3 to repeat it.
 _PROXY_HEADER_WITHIN = 5.0
 
-# How long a client that is hung up on may take to read why, in seconds.
-_LAST_WORDS = 10.0
 
-
-class Closed(Exception):
-    """The session ends here: the client is gone or was sent away."""
-
-
-class Conversation(Connection):
+class Conversation(Exchange):
     """One client's connection, and what is said on it. The commands are in the subclass (dialog.py)."""
 
     __slots__ = (
@@ -74,14 +61,8 @@ class Conversation(Connection):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.chunk_left = 0
         self.ended = Ended()
-        self.facts: Session
-        self.reception: Reception
-        self.conduct: Conduct
         self._refusal: Reply | None = None
-        self._replies: list[bytes] = []
-        self._between_commands = False
         self._goes = False
 
     # --- from the first to the last word
@@ -125,7 +106,7 @@ class Conversation(Connection):
             self._timeout_handle.cancel()
         if self.transport is not None:
             self.transport.close()
-            self._timeout_handle = self.loop.call_later(_LAST_WORDS, self.abort)
+            self._timeout_handle = self.loop.call_later(LAST_WORDS, self.abort)
 
     async def _meet_client(self) -> None:
         """Have the proxy say who the client is. Raises Closed."""
@@ -186,7 +167,7 @@ class Conversation(Connection):
         await self.flush()
         facts = await self._secure(b"")
         if self._certificates == "require" and lacks_certificate(facts) is not None:
-            await self._wait_for_line()  # the client speaks first after STARTTLS
+            await self.wait_for_line()  # the client speaks first after STARTTLS
         await self._demand_certificate(facts)
 
     async def _demand_certificate(self, facts: TlsFacts) -> None:
@@ -218,7 +199,7 @@ class Conversation(Connection):
                 await self.close_with("shutdown", SHUTTING_DOWN)
             line = self.intake.next_line()
             if line is None:
-                line, in_a_row = await self._wait_for_line(), 0
+                line, in_a_row = await self.wait_for_line(), 0
             elif (in_a_row := in_a_row + 1) % _TURN == 0:
                 await self.flush()
                 await asyncio.sleep(0)
@@ -303,151 +284,6 @@ class Conversation(Connection):
             return
         if (verb in _LAST_IN_GROUP or not facts.esmtp) and self.more_is_there():
             facts.pipelined_after = verb
-
-    # --- replies
-
-    def answer(self, command: str, reply: Reply) -> None:
-        """Queue a reply; a refusal gets the record's reference and is kept in the record."""
-        if reply.is_positive:
-            self._replies.append(reply.line().encode() + b"\r\n")
-            return
-        self.conduct.answered(reply)
-        self.leave_after(reply)
-        self.reception.note(command, reply)
-        self._replies.append(reply.line(self.reception.ref).encode() + b"\r\n")
-
-    def leave_after(self, reply: Reply) -> None:
-        """421 and 521 are last words (RFC 5321 §3.8; Postfix: access(5))."""
-        if reply.code in (421, 521):
-            self._goes = True
-
-    def answer_raw(self, lines: bytes) -> None:
-        """Queue a reply that is written out already."""
-        self._replies.append(lines)
-
-    def refuse_share(self, command: str, refusal: Reply | None) -> bool:
-        """Answer the client if its network has had its share; whether it had."""
-        if refusal is None:
-            return False
-        if self.reception.tx is None or not self.reception.tx.recipients:
-            self.reception.gives_up(refusal)
-        self.answer(command, refusal)
-        return True
-
-    async def flush(self) -> None:
-        """Write the queued replies in one go."""
-        if self._replies:
-            data = b"".join(self._replies)
-            self._replies.clear()
-            await self.write(data)
-
-    async def close_with(self, command: str, reply: Reply) -> NoReturn:
-        """Say why and end the session."""
-        if not reply.is_positive:
-            self.reception.gives_up(reply)
-        self.answer(command, reply)
-        await self.flush()
-        raise Closed
-
-    # --- waiting for the client, bounded in time
-
-    async def _wait_for_line(self) -> bytes:
-        """The next line, after the client has heard all that it was answered. Raises EOFError, Closed."""
-        await self.flush()
-        if self.conduct.leads_nowhere:
-            await self.close_with("time-out", NOTHING_DELIVERED)
-        room = self.services.room
-        if self.reception.tx is None and self.conduct.guest is not None:
-            room.idle(self)
-        self._between_commands = True
-        self._waiting_since = self.loop.time()
-        if room.stress:
-            self.hurry()
-        try:
-            while (line := self.intake.next_line()) is None:
-                await self.intake.more()
-        finally:
-            self._waiting_since = None
-            self._between_commands = False
-            room.busy(self)
-        return line
-
-    async def receive(self, sink: Sink) -> None:
-        """Give the sink the bytes of a message as they come, until it returns False. Raises EOFError, Closed."""
-        await self._receive(sink, None)
-
-    async def receive_chunk(self, sink: Sink) -> None:
-        """The same for the octets that BDAT announced, and never for more."""
-        if not self.intake.has_bytes:
-            await self.flush()
-
-        def counted(data: bytes) -> bool:
-            self.chunk_left -= len(data)
-            return sink(data)
-
-        await self._receive(counted, self.chunk_left)
-
-    async def _receive(self, sink: Sink, size: int | None) -> None:
-        conduct, clock = self.conduct, self.services.monotonic
-        since, in_time = clock(), True
-
-        def timed(data: bytes) -> bool:
-            nonlocal since, in_time
-            now = clock()
-            in_time = conduct.keeps_up(len(data), now - since)
-            since, self._waiting_since = now, self.loop.time()
-            return sink(data) and in_time
-
-        self._waiting_since = self.loop.time()
-        try:
-            await self.intake.pour(timed, size)
-        finally:
-            self._waiting_since = None
-        if not in_time:
-            await self.close_with("slow message", TOO_SLOW)
-
-    def _reset_timeout(self, duration: float | None = None) -> None:
-        # One timer for the whole session, moved on only when it fires.
-        self._timeout_handle = self.loop.call_later(duration or self.services.limits.command_timeout, self._timeout_cb)
-
-    def _timeout_cb(self) -> None:
-        if not self.is_open:  # it does not even read our last words
-            self.abort()
-            return
-        waiting = 0.0 if self._waiting_since is None else self.loop.time() - self._waiting_since
-        allowed = self.conduct.timeout
-        if waiting < allowed:
-            self._reset_timeout(allowed - waiting)
-        else:
-            self._hang_up("time-out", TIMED_OUT)
-
-    def hurry(self) -> None:
-        """Sessions are running out: the timer must not wait for its usual time."""
-        if self._timeout_handle is not None:
-            self._timeout_handle.cancel()
-            self._timeout_cb()
-
-    def make_room(self) -> None:
-        """Another client needs the place of this one, which is idle."""
-        self._hang_up("idle", TOO_MANY_SESSIONS)
-
-    def shut_down(self) -> None:
-        """The server stops: between transactions the client is told at once, otherwise after its transaction."""
-        if self._shaking_hands:
-            self.abort()
-        elif self._between_commands and self.reception.tx is None:
-            self._hang_up("shutdown", SHUTTING_DOWN)
-
-    def _hang_up(self, command: str, reply: Reply) -> None:
-        """End the session from outside its handler, which waits for the client and ends with the connection."""
-        if not self.is_open:
-            return
-        self.reception.gives_up(reply)
-        self.answer(command, reply)
-        self.close_after(b"".join(self._replies))
-        if self._timeout_handle is not None:
-            self._timeout_handle.cancel()
-        self._reset_timeout(min(_LAST_WORDS, self.services.limits.command_timeout))
 
 
 def _drop(data: bytes) -> bool:

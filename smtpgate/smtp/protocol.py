@@ -6,7 +6,7 @@ What is replaced, and why:
 - connection_lost, which does not leave a failed handshake the time to be told about;
 - eof_received, which cancels the running handler, so that a half-close would kill a relay in flight;
 - the loop, which has no place for the CLIENT phase, limits nothing and has no enhanced codes (conversation.py);
-- the timer, which cuts slow handlers and slow DATA without a 421 (conversation.py);
+- the timer, which cuts slow handlers and slow DATA without a 421 (exchange.py);
 - exception handling, which puts exception text on the wire (conversation.py);
 - STARTTLS, which needs the insides of asyncio's TLS and gives it a context once and for all.
 """
@@ -26,7 +26,7 @@ from smtpgate.values import IPAddress, Network, unmapped
 
 
 class Connection(SMTP):
-    """One client's connection. What is said on it is in the subclasses (conversation.py, dialog.py)."""
+    """One client's connection. What is said on it is in the subclasses (exchange.py, conversation.py, dialog.py)."""
 
     # Whatever has no slot stands in a dictionary that each connection has for itself: kilobytes for an idle client.
     __slots__ = (

@@ -8,11 +8,12 @@ from aiosmtpd.smtp import SMTP
 
 from smtpgate.smtp.conversation import Conversation
 from smtpgate.smtp.dialog import Dialog
+from smtpgate.smtp.exchange import Exchange
 from smtpgate.smtp.protocol import Connection
 
 # aiosmtpd's own, of which none may run: each does what the head of protocol.py says.
 REPLACED = ["__init__", "connection_made", "connection_lost", "eof_received"]
-REPLACED_IN_CONVERSATION = ["_handle_client", "_reset_timeout", "_timeout_cb"]
+REPLACED_ABOVE = {"_handle_client": Conversation, "_reset_timeout": Exchange, "_timeout_cb": Exchange}
 
 
 @pytest.mark.parametrize("name", REPLACED)
@@ -21,10 +22,10 @@ def test_the_connection_replaces_what_is_there(name: str) -> None:
     assert name in vars(Connection)
 
 
-@pytest.mark.parametrize("name", REPLACED_IN_CONVERSATION)
-def test_the_conversation_replaces_what_is_there(name: str) -> None:
+@pytest.mark.parametrize(("name", "by"), REPLACED_ABOVE.items())
+def test_its_subclasses_replace_what_is_there(name: str, by: type) -> None:
     assert name in vars(SMTP)
-    assert name in vars(Conversation)
+    assert name in vars(by)
 
 
 @pytest.mark.parametrize("name", REPLACED)
