@@ -99,7 +99,8 @@ class TableReader:
         try:
             read = file.read()
         except FileNotFoundError:
-            document.error(path, f"{file}: there is no such file")
+            hint = "" if file.path.startswith("/") else "relative paths begin where smtpgate is started"
+            document.error(path, f"{file}: there is no such file", hint=hint)
             return None
         except (OSError, ValueError) as error:
             document.error(path, f"{file}: it cannot be read: {getattr(error, 'strerror', None) or error}")
