@@ -33,7 +33,7 @@ def test_check_of_a_right_configuration(capsys: pytest.CaptureFixture[str]) -> N
     out, err = capsys.readouterr()
     line = SHIPPED.read_text().partition('"reject_unauth_destination",')[0].count("\n") + 1
     assert out == (
-        "config.toml is right: 17 rules in 6 phases, 8 in shadow mode\n"
+        "config.toml is right: 19 rules in 6 phases, 10 in shadow mode\n"
         f"no stranger can relay: all are stopped by reject_unauth_destination in line {line}\n"
     )
     assert err == ""

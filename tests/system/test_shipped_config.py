@@ -37,7 +37,7 @@ def test_the_first_mail_arrives_and_why_shows_what_each_rule_would_have_done(
     dns: str, silent: socket.socket, serve: Callable[..., Gate]
 ) -> None:
     gate = serve(config=shipped(silent.getsockname()[1] if dns == "silent" else free_port()))
-    assert "rules         17, of them 8 in shadow mode" in "\n".join(gate.program.err)
+    assert "rules         19, of them 10 in shadow mode" in "\n".join(gate.program.err)
     with gate.client() as client:
         client.ehlo()
         client.mail("me@example.com")
