@@ -22,6 +22,14 @@ def test_the_overview_leads_to_every_page_once() -> None:
 
 
 @pytest.mark.parametrize("name", REGISTRY)
+def test_the_overview_says_what_the_page_begins_with(name: str) -> None:
+    (line,) = re.findall(rf"^- \[{name}\]\(checks/{name}\.md\): (.*)$", (DOCS / "rules.md").read_text(), re.MULTILINE)
+    assert PAGES[name].split("\n\n")[1].replace("\n", " ").startswith(line)
+    assert len(line) <= 110
+    assert line[-1] in ".?"
+
+
+@pytest.mark.parametrize("name", REGISTRY)
 def test_a_page_agrees_with_its_row(name: str) -> None:
     assert title(PAGES[name]) == name
     assert problems(PAGES[name], REGISTRY[name], REGISTRY) == []
