@@ -102,7 +102,7 @@ class Engine:
             rule.spec.score for policy in self._policies for rules in policy.lists.values() for rule in rules
         )
         self._concerned = [self._has_work_in(phase) for phase in Phase]
-        self._running: Deadlines[Interruption] = Deadlines(self._limits.rule_timeout, Interruption.interrupt)
+        self._running: Deadlines[Interruption] = Deadlines(self._limits.rule_timeout, Interruption.interrupt, _now)
         self._settling: set[asyncio.Task[None]] = set()
         self._graced: set[_Task] = set()
 
@@ -322,7 +322,7 @@ class Engine:
     async def _in_time(self, check: Awaitable[Verdict]) -> Verdict:
         """Wait for a check, but not for ever. Raises TimeoutError."""
         interruption = Interruption()
-        self._running.start(interruption, time.monotonic())
+        self._running.start(interruption, _now())
         try:
             return await check
         except asyncio.CancelledError:
@@ -406,6 +406,11 @@ class Engine:
         """Wait until the last records are handed over; at most the grace of shadow rules."""
         if self._settling:
             await asyncio.wait(self._settling)
+
+
+def _now() -> float:
+    """The loop's own time, which its timers keep."""
+    return asyncio.get_running_loop().time()
 
 
 def _fill(entry: RuleEntry, outcome: Outcome) -> None:
