@@ -120,6 +120,7 @@ class FakeDownstream:
     per_recipient: it answers as LMTP does, for each accepted recipient.
     extensions: what it offers, None if that is not known.
     messages: what was taken. offered: every recipient that was put, in order. abandoned, closed: how often.
+    left_open: how many transactions were answered and neither delivered nor abandoned: each keeps a connection busy.
     """
 
     def __init__(
@@ -143,6 +144,7 @@ class FakeDownstream:
         self.offered: list[str] = []
         self.abandoned = 0
         self.closed = 0
+        self.left_open = 0
 
     async def learn_extensions(self) -> None:
         pass
@@ -166,6 +168,7 @@ class FakeDelivery:
         self._accepted: list[str] = []
         self._parameters: list[RcptParameters] = []
         self._over = False
+        self._open = False
 
     @property
     def per_recipient(self) -> bool:
@@ -175,6 +178,8 @@ class FakeDelivery:
         assert not self._over
         self._downstream.offered.append(address)
         reply = _raised(self._downstream.recipient.get(address, RelayReply(250, "2.1.5", "Ok")))
+        self._downstream.left_open += not self._open
+        self._open = True
         if reply.is_positive:
             self._accepted.append(address)
             self._parameters.append(parameters)
@@ -183,7 +188,7 @@ class FakeDelivery:
     async def deliver(self, content: Content) -> list[RelayReply]:
         assert not self._over
         assert self._accepted
-        self._over = True
+        self._end()
         self._downstream.delivering.set()
         if self._downstream.gate is not None:
             await self._downstream.gate.wait()
@@ -194,8 +199,12 @@ class FakeDelivery:
         return replies
 
     async def abandon(self) -> None:
-        self._over = True
+        self._end()
         self._downstream.abandoned += 1
+
+    def _end(self) -> None:
+        self._downstream.left_open -= self._open
+        self._over, self._open = True, False
 
 
 def _raised(answer: RelayReply | Exception) -> RelayReply:

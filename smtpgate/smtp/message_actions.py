@@ -8,7 +8,7 @@ Rules it keeps:
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any
 
 from smtpgate.content import Content
@@ -53,21 +53,40 @@ async def carry_out(
     copies = [deed.text for deed in deeds if deed.deed is Deed.BCC]
     if Deed.HOLD in by_deed:
         return [await _hold(by_deed[Deed.HOLD].text, redirect, copies, delivery, outgoing, services, record)]
-    if redirect and not await _put(delivery.redirect(redirect.text), redirect.text, record):
+    try:
+        all_take_it = await _address(redirect, copies, delivery, outgoing, services, record)
+    except BaseException:
+        await delivery.abandon()  # or its connection would stay busy for ever
+        raise
+    if not all_take_it:
+        await delivery.abandon()
         return [NOT_NOW]
-    for address in copies:
-        put = delivery.recipient(address, _silent(services))
-        if not await _put(put, address, record) and not await _copy(address, delivery, outgoing, services, record):
-            await delivery.abandon()
-            return [NOT_NOW]
     return await delivery.deliver(outgoing, received)
 
 
-async def _put(put: Any, address: str, record: Record) -> bool:
+async def _address(
+    redirect: MessageAction | None,
+    copies: Sequence[str],
+    delivery: Redelivery,
+    outgoing: Content,
+    services: Services,
+    record: Record,
+) -> bool:
+    """Put all whom rules have named to the downstream; whether it takes them. Raises DownstreamUnavailable."""
+    if redirect and not await _put(delivery.redirect(redirect.text), redirect.text, record):
+        return False
+    for address in copies:
+        put = delivery.recipient(address, _silent(services))
+        if not await _put(put, address, record) and not await _copy(address, delivery, outgoing, services, record):
+            return False
+    return True
+
+
+async def _put(put: Awaitable[RelayReply], address: str, record: Record) -> bool:
     """Whether the downstream takes a recipient that a rule has named. Raises DownstreamUnavailable."""
     answer = await put
     record.add(record.relay, RelayEntry(f"RCPT {address}", str(answer), 0.0))
-    return bool(answer.is_positive)
+    return answer.is_positive
 
 
 async def _copy(address: str, delivery: Redelivery, outgoing: Content, services: Services, record: Record) -> bool:

@@ -107,6 +107,22 @@ async def test_a_copy_that_is_not_taken_puts_the_message_off(trouble: RelayReply
     assert downstream.messages == []
 
 
+@pytest.mark.parametrize("trouble", [NO, LATER, DownstreamUnavailable("gone")])
+@pytest.mark.parametrize("result", ["REDIRECT other@example.com", "BCC other@example.com"])
+async def test_whatever_goes_wrong_no_connection_stays_busy(result: str, trouble: RelayReply | Exception) -> None:
+    downstream = FakeDownstream(recipient={"other@example.com": trouble})
+    answer, _ = await deliver(rules(result), downstream)
+    assert answer.startswith("451 ")
+    assert downstream.left_open == 0
+
+
+async def test_a_copy_whose_own_server_is_away_leaves_no_connection_busy() -> None:
+    downstream = OneAtATime(recipient={"other@example.com": DownstreamUnavailable("gone")})
+    answer, _ = await deliver(rules("BCC other@example.com"), downstream)
+    assert answer.startswith("451 4.4.1 ")
+    assert (downstream.messages, downstream.left_open) == ([], 0)
+
+
 class OneAtATime(FakeDownstream):
     """A downstream that takes one recipient a transaction, as if each had a route of its own."""
 
