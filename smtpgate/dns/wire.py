@@ -17,6 +17,8 @@ CODES: dict[RecordType, int] = {
     "A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28,
 }  # fmt: skip
 MAX_RECORDS = 100  # of a section; the excess is dropped, as Postfix does since 3.9
+# Of one name, which has 127 labels at most; pointers to nothing but pointers could be thousands in a message.
+_MAX_POINTERS = 127
 
 _OPT = b"\0" + struct.pack("!HHIH", 41, 1232, 0, 0)  # EDNS: 1232 octets pass every path without fragments
 _LENGTHS = [bytes((length,)) for length in range(64)]
@@ -160,13 +162,14 @@ def _records(wire: bytes, at: int, count: int, name: str) -> tuple[list[Record],
 def _name(wire: bytes, at: int) -> tuple[str, int]:
     """The name at an offset, as text, and the offset after it."""
     labels: list[bytes] = []
-    octets, after, floor = 1, 0, at
+    octets, after, floor, pointers = 1, 0, at, 0
     while length := wire[at]:
         if length >= 0xC0:
             after = after or at + 2
             at = (length & 0x3F) << 8 | wire[at + 1]
-            if at >= floor:  # RFC 1035 §4.1.4: a prior occurrence; so it ends
-                raise FormatError("a compression pointer that does not point back")
+            pointers += 1
+            if at >= floor or pointers > _MAX_POINTERS:  # RFC 1035 §4.1.4: a prior occurrence; so it ends
+                raise FormatError("a compression pointer that does not point back, or one too many")
             floor = at
             continue
         octets += length + 1

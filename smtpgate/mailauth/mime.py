@@ -9,7 +9,7 @@ import asyncio
 from dataclasses import dataclass
 
 from smtpgate.mailauth.message import MOST_HEADER_LINES, Message
-from smtpgate.mailauth.mime_fields import media_type, names, parameters
+from smtpgate.mailauth.mime_fields import MOST_PARAMETERS, media_type, names, parameters
 
 MOST_PARTS = 1000
 MOST_DEPTH = 50
@@ -123,17 +123,17 @@ class MimeWalker:
         for field in self._fields:
             name, _, octets = field.partition(b":")
             value = octets.decode("utf-8", "replace")
+            self.too_complex = self.too_complex or value.count(";") > MOST_PARAMETERS
             match name.strip().lower():
                 case b"content-type":
+                    given = parameters(value)
                     types.append(media_type(value))
-                    found += names(value, "name")
+                    found += names(given, "name")
                     if types[-1].startswith("multipart/"):
-                        boundaries += [
-                            text.encode("utf-8", "replace") for text in parameters(value).get("boundary", ())
-                        ]
+                        boundaries += [text.encode("utf-8", "replace") for text in given.get("boundary", ())]
                         digest = digest or types[-1] == "multipart/digest"
                 case b"content-disposition":
-                    found += names(value, "filename")
+                    found += names(parameters(value), "filename")
         if not any(types):
             in_digest = bool(self._levels) and self._levels[-1].digest
             types = ["message/rfc822" if in_digest else "text/plain"]

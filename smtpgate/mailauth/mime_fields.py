@@ -5,15 +5,16 @@ in the length of the field; nothing that a stranger writes raises.
 """
 
 import codecs
+import itertools
 import re
 import unicodedata
 from base64 import b64decode
 from binascii import Error, a2b_qp
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import unquote_to_bytes
 
 LONGEST_NAME = 1024
-_MOST_PARAMETERS = 200
+MOST_PARAMETERS = 200  # of a field; nobody may hide one behind so many
 # The quantifiers that end in "+" never give back.
 _PARAMETER = re.compile(r';\s*+([^\s=;"]{1,80})\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"?|([^;]*+))', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
@@ -34,9 +35,9 @@ def parameters(value: str) -> dict[str, list[str]]:
     """The values of each parameter, as often as it stands there, RFC 2231's sections put together."""
     found: dict[str, list[str]] = {}
     sections: dict[str, dict[int, tuple[str, bool]]] = {}
-    for number, match in enumerate(_PARAMETER.finditer(value)):
+    for match in itertools.islice(_PARAMETER.finditer(value), MOST_PARAMETERS):
         section = _SECTION.match(match[1].lower())
-        if section is None or number >= _MOST_PARAMETERS:
+        if section is None:
             continue
         text = match[3].strip() if match[2] is None else _ESCAPED.sub(r"\1", match[2])
         if section[2] is None and section[3] is None:
@@ -48,9 +49,9 @@ def parameters(value: str) -> dict[str, list[str]]:
     return found
 
 
-def names(value: str, parameter: str) -> Iterator[str]:
-    """Every name that a parameter may give a part, made equal to others that mean the same file."""
-    for text in parameters(value).get(parameter, ()):
+def names(given: Mapping[str, Sequence[str]], parameter: str) -> Iterator[str]:
+    """Every name that one of the parameters may give a part, made equal to others that mean the same file."""
+    for text in given.get(parameter, ()):
         yield plain_name(text)
         if "=?" in text:  # RFC 2047 §5 forbids it here; everybody does it
             yield plain_name(_decoded_words(text))
@@ -58,7 +59,9 @@ def names(value: str, parameter: str) -> Iterator[str]:
 
 def plain_name(text: str) -> str:
     """A file's name in lower case, without its directory and what systems leave out: control characters, final dots."""
-    visible = "".join(char for char in text[-4 * LONGEST_NAME :] if unicodedata.category(char)[0] != "C")
+    visible = text[-4 * LONGEST_NAME :]
+    if not visible.isprintable():
+        visible = "".join(char for char in visible if unicodedata.category(char)[0] != "C")
     return re.split(r"[/\\]", visible)[-1].strip().rstrip(". ").lower()[-LONGEST_NAME:]
 
 

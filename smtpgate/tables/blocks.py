@@ -1,9 +1,14 @@
 """Lines in order, some of them conditions for those behind them: if … endif."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
+from smtpgate.tables.source import Entry, Problem, logical_lines
+
 T = TypeVar("T")
+
+_STATEMENT = re.compile(r"(if|endif)(?![0-9A-Za-z])\s*(.*)\Z", re.IGNORECASE | re.DOTALL)
 
 
 class Blocks(Generic[T]):
@@ -14,6 +19,14 @@ class Blocks(Generic[T]):
         self._lines: list[T] = []
         self._skip: dict[int, int] = {}  # of an if: where it goes on if the condition does not hold
         self._begun: list[int] = []
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._lines)
+
+    @property
+    def has_conditions(self) -> bool:
+        """Whether there is an if."""
+        return bool(self._skip)
 
     def add(self, line: T) -> None:
         """A line of its own."""
@@ -44,3 +57,32 @@ class Blocks(Generic[T]):
                 at += 1
             else:
                 at = self._skip.get(at) or at + 1
+
+
+def read_blocks(
+    text: str, read: Callable[[str], tuple[T, str]], condition: Callable[[str], T], wrong: T
+) -> tuple[Blocks[T], tuple[Entry, ...], list[Problem]]:
+    """The lines of a table, their results, and what cannot be used.
+
+    read: makes a line and its result of a text; condition: what stands behind an if. Both raise ValueError. wrong:
+    stands for an if that cannot be read, so that its endif is not refused as well.
+    """
+    lines: Blocks[T] = Blocks()
+    entries, problems = [], []
+    for number, line in logical_lines(text):
+        statement = _STATEMENT.match(line)
+        try:
+            if statement is None:
+                made, result = read(line)
+                entries.append(Entry(number, result))
+                lines.add(made)
+            elif statement[1].lower() == "if":
+                lines.begin(number, condition(statement[2]))
+            else:
+                lines.end(statement[2])
+        except ValueError as error:
+            problems.append(Problem(number, str(error)))
+            if statement and statement[1].lower() == "if":
+                lines.begin(number, wrong)
+    problems += [Problem(number, "this if has no endif") for number in lines.open]
+    return lines, tuple(entries), problems

@@ -2,22 +2,19 @@
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from smtpgate.tables.blocks import Blocks
-from smtpgate.tables.source import Entry, Problem, logical_lines
-from smtpgate.values import Network
+from smtpgate.tables.blocks import Blocks, read_blocks
+from smtpgate.tables.source import Entry, Problem
+from smtpgate.values import IPAddress, Network
 
-_STATEMENT = re.compile(r"(if|endif)(?![0-9A-Za-z])\s*(.*)\Z", re.IGNORECASE | re.DOTALL)
 _PATTERN = re.compile(r"([!\s]*)(\S*)\s*(.*)\Z", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """wanted: whether the address must be in the network, or must not. result: None for an if. skip: how many of the
-    lines behind it belong to an if, and are passed over with it.
-    """
+    """wanted: whether the address must be in the network, or must not. result: None for an if."""
 
     network: Network
     wanted: bool
@@ -31,6 +28,9 @@ class Networks:
 
     def __init__(self, lines: Blocks[_Line], entries: tuple[Entry, ...]) -> None:
         self._lines = lines
+        # Tables of whole countries have ten thousands of lines: to walk all of them would hold others up.
+        is_plain = not lines.has_conditions and all(line.wanted for line in lines)
+        self._by_length = _by_length(lines) if is_plain else None
         self.entries: Sequence[Entry] = entries
 
     def find(self, key: str, whole: bool) -> str | None:
@@ -41,33 +41,48 @@ class Networks:
             address = ipaddress.ip_address(key.partition("%")[0])
         except ValueError:
             return None
+        if self._by_length is not None:
+            return _first(self._by_length, address)
         for line in self._lines.walk(lambda line: (address in line.network) == line.wanted):
             if line.result is not None:
                 return line.result
         return None
 
 
+# For each version and length of prefix: by the prefix the number of its first line, and that one's result.
+_ByLength = dict[tuple[int, int], dict[int, tuple[int, str]]]
+
+
+def _by_length(lines: Iterable[_Line]) -> _ByLength:
+    found: _ByLength = {}
+    for number, line in enumerate(lines):
+        network = line.network
+        prefix = int(network.network_address) >> (network.max_prefixlen - network.prefixlen)
+        of_length = found.setdefault((network.version, network.prefixlen), {})
+        of_length.setdefault(prefix, (number, line.result or ""))
+    return found
+
+
+def _first(networks: _ByLength, address: IPAddress) -> str | None:
+    """The result of the first line whose network holds an address."""
+    found = [
+        of_length[prefix]
+        for (version, length), of_length in networks.items()
+        if version == address.version and (prefix := int(address) >> (address.max_prefixlen - length)) in of_length
+    ]
+    return min(found)[1] if found else None
+
+
 def parse_networks(text: str) -> tuple[Networks, list[Problem]]:
     """A table of lines "network result", with if … endif and "!", and what cannot be used."""
-    lines: Blocks[_Line] = Blocks()
-    entries, problems = [], []
-    for number, line in logical_lines(text):
-        statement = _STATEMENT.match(line)
-        try:
-            if statement is None:
-                read = _read(line)
-                entries.append(Entry(number, read.result or ""))
-                lines.add(read)
-            elif statement[1].lower() == "if":
-                lines.begin(number, _read(statement[2].strip(), condition=True))
-            else:
-                lines.end(statement[2])
-        except ValueError as error:
-            problems.append(Problem(number, str(error)))
-            if statement and statement[1].lower() == "if":  # so that its endif is not refused as well
-                lines.begin(number, _Line(ipaddress.ip_network("0.0.0.0/32"), True, None))
-    problems += [Problem(number, "this if has no endif") for number in lines.open]
-    return Networks(lines, tuple(entries)), problems
+    nowhere = _Line(ipaddress.ip_network("0.0.0.0/32"), True, None)
+    lines, entries, problems = read_blocks(text, _line, lambda rest: _read(rest.strip(), condition=True), nowhere)
+    return Networks(lines, entries), problems
+
+
+def _line(text: str) -> tuple[_Line, str]:
+    read = _read(text)
+    return read, read.result or ""
 
 
 def _read(line: str, *, condition: bool = False) -> _Line:

@@ -8,15 +8,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from smtpgate.tables.blocks import Blocks
+from smtpgate.tables.blocks import Blocks, read_blocks
 from smtpgate.tables.expressions import Flavour, compile_expression
-from smtpgate.tables.source import Entry, Problem, logical_lines
+from smtpgate.tables.source import Entry, Problem
 
 # What is matched is written by strangers, and an expression may take long for each octet more. An address has at most
 # 511 octets, a host name 255.
 LONGEST_SUBJECT = 512
 
-_STATEMENT = re.compile(r"(if|endif)(?![0-9A-Za-z])\s*(.*)\Z", re.IGNORECASE | re.DOTALL)
 _NEGATIONS = re.compile(r"[!\s]*")
 _PIECE = re.compile(r"\$(?:\$|([0-9]+)|\{([0-9]+)\}|\(([0-9]+)\)|(.?))|([^$]+)", re.DOTALL)
 
@@ -70,25 +69,11 @@ class Patterns:
 
 def parse_patterns(text: str, flavour: Flavour) -> tuple[Patterns, list[Problem]]:
     """A table of lines "/expression/flags result", with if … endif and "!", and what cannot be used."""
-    lines: Blocks[_Line] = Blocks()
-    entries, problems = [], []
-    for number, line in logical_lines(text):
-        statement = _STATEMENT.match(line)
-        try:
-            if statement is None:
-                read, result = _read(line, flavour)
-                entries.append(Entry(number, result))
-                lines.add(read)
-            elif statement[1].lower() == "if":
-                lines.begin(number, _condition(statement[2], flavour))
-            else:
-                lines.end(statement[2])
-        except ValueError as error:
-            problems.append(Problem(number, str(error)))
-            if statement and statement[1].lower() == "if":  # so that its endif is not refused as well
-                lines.begin(number, _Line(re.compile(""), True))
-    problems += [Problem(number, "this if has no endif") for number in lines.open]
-    return Patterns(lines, tuple(entries)), problems
+    anything = _Line(re.compile(""), True)
+    lines, entries, problems = read_blocks(
+        text, lambda line: _read(line, flavour), lambda rest: _condition(rest, flavour), anything
+    )
+    return Patterns(lines, entries), problems
 
 
 def _condition(text: str, flavour: Flavour) -> _Line:

@@ -1,5 +1,6 @@
 """reject_attachment: by name, by type, and what cannot be looked through."""
 
+import asyncio
 import tempfile
 
 import pytest
@@ -33,10 +34,27 @@ def mixed(*headers: str) -> bytes:
         (mixed("Content-Type: application/x-sh"), {"types": ["application/*"], "names": []}, REJECT),
         (mixed("Content-Type: text/plain"), {"types": ["application/*"], "names": []}, "dunno"),
         (mixed(*["X: y"] * 1001), {}, REJECT),
+        (mixed("Content-Disposition: attachment" + "; a=b" * 199 + "; filename=good.pdf"), {}, "dunno"),
+        (mixed("Content-Disposition: attachment" + "; a=b" * 200 + "; filename=evil.exe"), {}, REJECT),
     ],
 )
 async def test_reject_attachment(message: bytes, options: dict, expected: str) -> None:
     assert short(await ask("reject_attachment", facts(message=message), context(), **options)) == expected
+
+
+async def test_others_have_their_turn_while_names_are_compared() -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    task = asyncio.create_task(others())
+    await ask("reject_attachment", facts(message=mixed(*["Content-Type: a/b; name=c"] * 100)), context())
+    task.cancel()
+    assert turns >= 100
 
 
 async def test_the_reply_says_what_and_no_more_than_fits() -> None:

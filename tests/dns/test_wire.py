@@ -134,3 +134,22 @@ def test_the_longest_name_is_read():
     name = (b"\x3f" + b"a" * 63) * 3 + b"\x3d" + b"a" * 61 + b"\0"
     (record,) = read_answer(*answer_with("PTR", name)).answer
     assert len(record.value) == 253
+
+
+@pytest.mark.parametrize(("pointers", "is_read"), [(126, True), (127, False)])  # and the one that leads there
+def test_a_name_of_pointers_to_pointers_is_not_followed_for_ever(pointers, is_read):
+    # Behind the header, the question (16 octets) and the owner, type, class, TTL and length of the first record (12).
+    start = 12 + 15 + 12
+    chain = b"\0" + b"".join(
+        (0xC000 | (start if number == 0 else start + 2 * number - 1)).to_bytes(2, "big") for number in range(pointers)
+    )
+    last = (0xC000 | (start + 2 * pointers - 1)).to_bytes(2, "big")
+    question = write_question(0x1234, "d.example", "PTR")
+    first = b"\xc0\x0c\xff\0\0\1\0\0\0\x3c" + len(chain).to_bytes(2, "big") + chain
+    record = b"\xc0\x0c\0\x0c\0\1\0\0\0\x3c\0\2" + last
+    packet = b"\x12\x34\x80\0\0\1\0\2\0\0\0\0" + question[12:-11] + first + record
+    if is_read:
+        assert [record.value for record in read_answer(packet, question).answer] == [""]
+    else:
+        with pytest.raises(FormatError):
+            read_answer(packet, question)

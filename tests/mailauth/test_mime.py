@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from smtpgate.mailauth.message import Message
 from smtpgate.mailauth.mime import MOST_DEPTH, MOST_PARTS, MimeWalker, find_parts
-from smtpgate.mailauth.mime_fields import media_type, names
+from smtpgate.mailauth.mime_fields import media_type, names, parameters
 
 
 def walked(data: bytes, size: int = 1 << 30) -> MimeWalker:
@@ -94,7 +94,7 @@ def test_a_multipart_in_pieces_of_any_size(size: int) -> None:
     ],
 )
 def test_names(value: str, name: str) -> None:
-    assert name in list(names(value, "filename"))
+    assert name in list(names(parameters(value), "filename"))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,10 @@
 """cidr: tables."""
 
+import ipaddress
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smtpgate.tables.networks import parse_networks
 
@@ -30,6 +34,30 @@ def test_what_is_found(text: str, key: str, expected: str | None) -> None:
     table, problems = parse_networks(text)
     assert problems == []
     assert table.find(key, True) == expected
+
+
+addresses = st.ip_addresses()
+# Few high bits, so that they meet.
+networks = st.builds(
+    lambda address, length: ipaddress.ip_network((address, min(length, address.max_prefixlen)), strict=False),
+    addresses,
+    st.sampled_from([0, 1, 2, 3, 8, 32, 128]),
+)
+
+
+@given(st.lists(networks, max_size=20), addresses)
+def test_the_shortcut_for_tables_without_conditions_finds_what_a_walk_does(listed: list, address: object) -> None:
+    lines = [f"{network} REJECT {number}" for number, network in enumerate(listed)]
+    quick, _ = parse_networks("\n".join(lines))
+    walked, _ = parse_networks("\n".join([*lines, "if ::/0", "endif"]))
+    assert quick.find(str(address), True) == walked.find(str(address), True)
+
+
+def test_a_table_of_many_networks_is_not_walked() -> None:
+    text = "\n".join(f"10.{number >> 8}.{number & 255}.0/24 REJECT" for number in range(1000))
+    table, _ = parse_networks(text)
+    table._lines = None  # type: ignore[assignment]
+    assert (table.find("10.3.231.1", True), table.find("192.0.2.1", True)) == ("REJECT", None)
 
 
 def test_parts_of_an_address_are_no_address() -> None:
