@@ -18,6 +18,7 @@ _MOST_INTERMEDIATES = 8
 # Postfix: CCERT_BUFSIZ.
 _LONGEST_NAME = 256
 _LONGEST_PROBLEM = 200
+_UNREADABLE = (ValueError, x509.InvalidVersion)
 _FOR_CLIENTS = {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
 
 
@@ -39,7 +40,7 @@ class ClientAuthorities:
         try:
             certificate = x509.load_der_x509_certificate(chain[0])
             subject, issuer = _name(certificate.subject), _name(certificate.issuer)
-        except ValueError as error:  # OpenSSL reads what others do not
+        except _UNREADABLE as error:  # OpenSSL reads what others do not
             return ClientCertificate("", "", fingerprint, "", problem=_short(f"it cannot be read: {error}"))
         problem = self._problem(certificate, chain[1 : _MOST_INTERMEDIATES + 1])
         return ClientCertificate(subject, issuer, fingerprint, _key_fingerprint(certificate), not problem, problem)
@@ -52,7 +53,7 @@ class ClientAuthorities:
             # RFC 5280 §6, at this moment. Who it belongs to is for the rules to say.
             between = [x509.load_der_x509_certificate(other) for other in others]
             self._policy.build_client_verifier().verify(certificate, between)
-        except (verification.VerificationError, ValueError, UnsupportedAlgorithm) as error:
+        except (verification.VerificationError, *_UNREADABLE, UnsupportedAlgorithm) as error:
             return _short(str(error)) or "it cannot be verified"
         return ""
 

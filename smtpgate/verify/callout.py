@@ -20,14 +20,16 @@ from smtpgate.relay.greeting import connect
 from smtpgate.relay.security import NO_SECURITY
 from smtpgate.relay.url import DownstreamUrl
 from smtpgate.relay.wire import checked_address
-from smtpgate.values import IPAddress
+from smtpgate.values import IPAddress, is_in
 from smtpgate.verify.downstream import verification
 
 _MOST_HOSTS = 3
 _MOST_ADDRESSES = 4
 _MINUTE = 60.0
-# What may lead to a network of our own though it looks like one of the Internet: 6to4, Teredo, NAT64.
-_TUNNELS = tuple(map(ipaddress.IPv6Network, ("2002::/16", "2001::/32", "64:ff9b::/96", "64:ff9b:1::/48")))
+# RFC 4291 §2.5.6, §2.5.7: all of the Internet; outside are site-local addresses, IPv4 in disguise, NAT64.
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+# What may lead to a network of our own though it looks like one of the Internet: 6to4, Teredo.
+_TUNNELS = tuple(map(ipaddress.IPv6Network, ("2002::/16", "2001::/32")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ def is_public(address: IPAddress) -> bool:
     """Whether an address is certainly one of the Internet's, and nobody's tunnel back to us."""
     if not address.is_global or address.is_multicast:
         return False
-    return address.version == 4 or not (address.ipv4_mapped or any(address in tunnel for tunnel in _TUNNELS))
+    return address.version == 4 or (address in _GLOBAL_UNICAST and not is_in(address, _TUNNELS))
 
 
 class Rates:

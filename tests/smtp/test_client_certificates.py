@@ -196,6 +196,13 @@ def test_what_cannot_be_read() -> None:
     assert len(found.fingerprint) == 95
 
 
+def test_a_version_that_there_never_was_cannot_be_read_either(authority: Authority) -> None:
+    first, *others = chain(authority.sign("client.example.net"))
+    odd = first.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x01", 1)  # RFC 5280 §4.1.2.1: v3 is 2
+    assert examine_with([odd, *others], authority).problem.startswith("it cannot be read: ")
+    assert not examine_with([first, odd], authority).verified
+
+
 def test_names_that_would_be_more_than_names(authority: Authority) -> None:
     found = examine(authority.sign('a"\r\nX: (b\\'), authority)
     assert found.subject == 'a"??X: (b\\'

@@ -147,6 +147,9 @@ async def test_this_machine_is_not_asked_by_its_public_address():
         ("2002:a00:1::1", False),
         ("2001:0:a00:1::1", False),
         ("64:ff9b::a00:1", False),
+        ("fec0::1", False),
+        ("::7f00:1", False),
+        ("::ffff:0:a00:1", False),
     ],
 )
 def test_public_addresses(address, public):
