@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 # Times in seconds, each doubled up to the second number while things stay as they are.
 _TEST_EVERY = 30 * 60.0
 _TEST_SUSPENDED = 5 * 60.0, 30 * 60.0
+# A suspicion is no proof: whoever has a hundred networks full of listed clients could have them let in meanwhile.
+_TEST_SUSPECTED = 15.0, 30 * 60.0
 _TEST_SILENT = 15.0, 5 * 60.0
 # So many questions in a row without an answer, and no mail waits for the list any more.
 _SILENT_AFTER = 5
@@ -55,6 +57,7 @@ class ListHealth:
         self._result = Finding(unknown="not tested yet")
         self._silence = 0  # questions in a row without an answer
         self._doublings = 0  # of the pause between tests
+        self._is_suspected = False  # and nothing is proved
 
     @property
     def is_asked(self) -> bool:
@@ -71,10 +74,12 @@ class ListHealth:
         """What it answered. client: whom to count, None for nobody. refusal: why it answers nobody as it should."""
         self._listed += listed
         if refusal:
+            self._is_suspected = False
             self._suspend(refusal)
         elif client is not None and self.is_asked:
             self.share.note(client, listed)
             if listed and self.share.is_suspicious():
+                self._is_suspected = True
                 self._suspend(
                     f"it lists {self.share.listed} of the last {self.share.networks} client networks,"
                     f" usually {self.share.usual:.0%} of them"
@@ -100,6 +105,7 @@ class ListHealth:
         before = self.state
         self._last_test, self._result = self._clock(), result
         if result.wrong:
+            self._is_suspected = False
             self._suspend(result.wrong)
         elif result.unknown:
             self._hear_nothing(result.unknown)
@@ -116,7 +122,9 @@ class ListHealth:
         """In how many seconds it should be tested again."""
         if self.state is State.GOOD and not self._result.unknown:
             return _TEST_EVERY
-        first, longest = _TEST_SUSPENDED if self.state is State.SUSPENDED else _TEST_SILENT
+        first, longest = _TEST_SILENT
+        if self.state is State.SUSPENDED:
+            first, longest = _TEST_SUSPECTED if self._is_suspected else _TEST_SUSPENDED
         return min(longest, math.ldexp(first, min(self._doublings, 10)))
 
     def report(self) -> dict[str, Any]:

@@ -113,9 +113,19 @@ def test_a_list_that_lists_most_clients() -> None:
         bl.answered(ipaddress.ip_address(f"203.0.{network}.7"), True, None)
     assert bl.state is State.SUSPENDED
     assert bl.reason == "it lists 50 of the last 50 client networks, usually 80% of them"
+    assert bl.pause() == 15  # strangers can bring a suspicion about: a test soon shows what is true
     bl.note_test(GOOD)
     bl.answered(CLIENT, True, None)
     assert bl.is_asked  # the picture begins anew
+
+
+def test_a_suspicion_that_a_test_confirms_is_a_suspension_like_others() -> None:
+    bl = health()
+    bl.note_test(GOOD)
+    for network in range(50):
+        bl.answered(ipaddress.ip_address(f"203.0.{network}.7"), True, None)
+    bl.note_test(WRONG)
+    assert bl.pause() == 10 * MINUTE
 
 
 def test_nobody_is_counted_for_mynetworks() -> None:
