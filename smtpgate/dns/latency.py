@@ -12,32 +12,35 @@ class Latency:
 
     __slots__ = ("counts", "seconds")
 
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BOUNDS) + 1)
-        self.seconds = 0.0
+    def __init__(self, counts: Iterable[int] = (), seconds: float = 0.0) -> None:
+        self.counts = list(counts) or [0] * (len(BOUNDS) + 1)
+        self.seconds = seconds
 
     def add(self, seconds: float) -> None:
         """One more answer."""
         self.counts[bisect_left(BOUNDS, seconds)] += 1
         self.seconds += seconds
 
+    @property
+    def mean(self) -> float | None:
+        """In seconds; None without answers."""
+        answers = sum(self.counts)
+        return self.seconds / answers if answers else None
 
-def added(histograms: Iterable[Sequence[int]]) -> list[int]:
-    """The counts of several together."""
-    total = [0] * (len(BOUNDS) + 1)
-    for counts in histograms:
-        total = [one + other for one, other in zip(total, counts, strict=True)]
-    return total
+    def quantile(self, share: float) -> float | None:
+        """What so large a share (0 … 1) of the answers did not take longer than, in seconds; None without answers."""
+        wanted = share * sum(self.counts)
+        if not wanted:
+            return None
+        seen = 0
+        for bound, count in zip(BOUNDS, self.counts, strict=False):
+            seen += count
+            if seen >= wanted:
+                return bound
+        return BOUNDS[-1]
 
-
-def percentile(counts: Sequence[int], share: float) -> float | None:
-    """What so large a share (0 … 1) of the answers did not take longer than, in seconds; None without answers."""
-    wanted = share * sum(counts)
-    if not wanted:
-        return None
-    seen = 0
-    for bound, count in zip(BOUNDS, counts, strict=False):
-        seen += count
-        if seen >= wanted:
-            return bound
-    return BOUNDS[-1]
+    @classmethod
+    def sum(cls, parts: Sequence["Latency"]) -> "Latency":
+        """All of them together."""
+        counts = [sum(column) for column in zip(*(part.counts for part in parts), strict=True)]
+        return cls(counts, sum(part.seconds for part in parts))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-from smtpgate.dnsbl.latency import Latency
+from smtpgate.dns.latency import Latency
 from smtpgate.dnsbl.self_test import Finding, Kind
 from smtpgate.dnsbl.share import ListedShare
 from smtpgate.values import IPAddress
@@ -68,7 +68,7 @@ class ListHealth:
         """It answered within so many seconds."""
         self._asked += 1
         self._silence = 0
-        self._latency.note(seconds)
+        self._latency.add(seconds)
 
     def answered(self, client: IPAddress | None, listed: bool, refusal: str | None) -> None:
         """What it answered. client: whom to count, None for nobody. refusal: why it answers nobody as it should."""
@@ -140,7 +140,7 @@ class ListHealth:
             "failed": self._failed,
             "not_asked": self._not_asked,
             "latency": self._latency.counts,
-            "latency_total": round(self._latency.total, 6),
+            "latency_total": round(self._latency.seconds, 6),
             "tested": self._last_test,
             "test": self._result.wrong or self._result.unknown or self._result.note or "good",
         }

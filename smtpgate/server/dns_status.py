@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from smtpgate.dns.latency import added, percentile
+from smtpgate.dns.latency import Latency
 
 _SUMS = ("asked", "answered", "timeouts", "repeated", "tcp", "errors", "useless")
 
@@ -29,14 +29,17 @@ def dns(reports: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _server(name: str, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """One name server. aside: in how many of the workers that know it it does not answer."""
-    latencies = added(part["latencies"] for part in parts)
-    answers, slowest = sum(latencies), percentile(latencies, 0.95)
+    latency = Latency.sum([Latency(part["latencies"], part["seconds"]) for part in parts])
     return {
         "name": name,
         "workers": len(parts),
         "aside": sum(part["aside"] for part in parts),
         "mixed_case": all(part["mixed_case"] for part in parts),
         **{key: sum(part[key] for part in parts) for key in _SUMS},
-        "mean_ms": round(sum(part["seconds"] for part in parts) / answers * 1000, 3) if answers else None,
-        "p95_ms": None if slowest is None else round(slowest * 1000, 3),
+        "mean_ms": _ms(latency.mean),
+        "p95_ms": _ms(latency.quantile(0.95)),
     }
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)

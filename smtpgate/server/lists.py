@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smtpgate.config.settings import Settings
-from smtpgate.dnsbl.latency import Latency
+from smtpgate.dns.latency import Latency
 from smtpgate.dnsbl.listing import DnsList, lists_in
 from smtpgate.phases.named_rules import named_by_tables
 from smtpgate.phases.rule import Rule

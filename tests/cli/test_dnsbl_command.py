@@ -180,7 +180,7 @@ def test_what_is_no_subject(subject: str, capsys: pytest.CaptureFixture[str]) ->
 def report(**differs) -> dict:
     usual = {
         "list": "bl.example", "kind": "IPv4", "state": "good", "since": 1000.0, "reason": None, "asked": 10,
-        "listed": 4, "failed": 1, "not_asked": 0, "latency": [0] * 10 + [9] + [0] * 16, "latency_total": 0.2,
+        "listed": 4, "failed": 1, "not_asked": 0, "latency": [0] * 24 + [9] + [0] * 27, "latency_total": 0.2,
         "tested": 1000.0, "test": "good",
     }  # fmt: skip
     return {**usual, **differs}
@@ -188,12 +188,12 @@ def report(**differs) -> dict:
 
 def test_the_workers_are_one(capsys: pytest.CaptureFixture[str]) -> None:
     suspended = report(state="suspended", since=900.0, reason="it lists 127.0.0.1", test="it lists 127.0.0.1", asked=2)
-    untested = report(list="other.example", kind="IPv6", state="untested", tested=None, latency=[0] * 27,
+    untested = report(list="other.example", kind="IPv6", state="untested", tested=None, latency=[0] * 52,
                       latency_total=0.0, asked=0, listed=0, failed=0, test="timed out")  # fmt: skip
     lists = merged([[report(), untested], [suspended]])
     assert list(dnsbl.table(lists, 1060.0)) == [
         "list           about    state        since    asked   listed  failed  spared     mean      p95       tested",
-        "bl.example     IPv4     suspended   2m 40s       12        8       2       0  22.2 ms  28.8 ms    1m 0s ago",
+        "bl.example     IPv4     suspended   2m 40s       12        8       2       0  22.2 ms  25.1 ms    1m 0s ago",
         "    in 1 of 2 workers",
         "    it lists 127.0.0.1",
         "other.example  IPv6     untested     1m 0s        0        0       0       0        -        -            -",
