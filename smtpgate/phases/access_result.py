@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from smtpgate.phases.message_action import Deed, MessageAction
+from smtpgate.phases.message_action import Deed, MessageAction, message_action
 from smtpgate.phases.reply import Reply
 from smtpgate.phases.verdict import Action, Verdict
-from smtpgate.values import domain
 
 # Postfix's defaults: access_map_reject_code, access_map_defer_code.
 _REJECT, _DEFER = 554, 450
@@ -30,7 +29,6 @@ _WITHOUT_SENSE = {
 # RFC 5322 §2.2: printable characters but the colon; §2.1.1: at most 998 octets.
 _FIELD = re.compile(r"[!-9;-~]{1,76}:[ \t]*[^\x00-\x08\x0a-\x1f\x7f]*\Z")
 _LONGEST_FIELD = 998
-_MAILBOX = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,255}@([^@\s]+)\Z")
 _LONGEST_NAME = 256
 
 ACTIONS = ("DUNNO", *_PERMITS, *_REPLIES, "INFO", "WARN", *(deed.value for deed in Deed))
@@ -94,9 +92,10 @@ def parse_result(text: str) -> AccessResult:
         action = Action.DEFER if word[0] == "4" else Action.REJECT
         return _refusal(text, action, int(word), coded[1], "")
     if name in Deed.__members__:
-        deed = MessageAction(Deed[name], rest)
-        _check_deed(deed)
-        return AccessResult(text, Action.PERMIT if deed.deed is Deed.DISCARD else Action.DUNNO, deed=deed)
+        if name == "PREPEND" and (not _FIELD.match(rest) or len(rest.encode()) > _LONGEST_FIELD):
+            raise ValueError('PREPEND needs a header field, such as "PREPEND X-Listed: yes"')
+        action = Action.PERMIT if name == "DISCARD" else Action.DUNNO
+        return AccessResult(text, action, deed=message_action(name, rest))
     if name in _WITHOUT_SENSE:
         raise ValueError(f"{name} {_WITHOUT_SENSE[name]}")
     if ":" in text:
@@ -114,21 +113,6 @@ def _refusal(text: str, action: Action, code: int, rest: str, default: str) -> A
     if enhanced := _ENHANCED.match(rest):  # RFC 2034 §4; its class is that of the code
         detail, rest = enhanced[2], rest[enhanced.end() :]
     return AccessResult(text, action, code, detail, rest or default or "Access denied")
-
-
-def _check_deed(action: MessageAction) -> None:
-    """Raise ValueError if it cannot be done."""
-    text = action.text
-    if action.deed is Deed.PREPEND and (not _FIELD.match(text) or len(text.encode()) > _LONGEST_FIELD):
-        raise ValueError('PREPEND needs a header field, such as "PREPEND X-Listed: yes"')
-    if action.deed in (Deed.REDIRECT, Deed.BCC):
-        mailbox = _MAILBOX.match(text)
-        try:
-            domain(mailbox[1] if mailbox else "")
-        except ValueError:
-            raise ValueError(
-                f'{action.deed.value} needs an address, such as "{action.deed.value} postmaster@example.org"'
-            ) from None
 
 
 # Postfix (smtpd_dsn_fix.c): codes about addresses, as they are said of a sender and of a recipient.

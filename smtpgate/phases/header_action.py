@@ -4,9 +4,8 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-from smtpgate.phases.message_action import Deed, MessageAction
+from smtpgate.phases.message_action import Deed, MessageAction, message_action
 from smtpgate.phases.reply import Reply
-from smtpgate.values import domain
 
 _ENHANCED = re.compile(r"([45])\.(\d{1,3}\.\d{1,3})(?:\s+|\Z)")
 _CODE = re.compile(r"([45]\d\d)(?:\s+(.*))?\Z", re.DOTALL)
@@ -14,8 +13,6 @@ _CODE = re.compile(r"([45]\d\d)(?:\s+(.*))?\Z", re.DOTALL)
 _FIELD = re.compile(r"[!-9;-~]{1,76}:")
 _LONGEST_FIELD = 990
 _LINE_END = re.compile(r"[\r\n\0]+[ \t]*")
-_MAILBOX = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,255}@([^@\s]+)\Z")
-_DEEDS = {"BCC": Deed.BCC, "DISCARD": Deed.DISCARD, "HOLD": Deed.HOLD, "REDIRECT": Deed.REDIRECT}
 
 _WORDS = "REJECT, IGNORE, REPLACE, PREPEND, DISCARD, HOLD, REDIRECT, BCC, WARN, INFO, DUNNO"
 
@@ -59,8 +56,8 @@ def header_action(text: str) -> HeaderAction:
         if not coded[2]:
             raise ValueError(f"{word} needs a text behind it")
         return HeaderAction(word, _reply(int(coded[1]), coded[2]))
-    if word in _DEEDS:
-        return HeaderAction(word, deed=MessageAction(_DEEDS[word], _address(word, rest)))
+    if word in Deed.__members__:
+        return HeaderAction(word, deed=message_action(word, rest))
     if word == "FILTER":
         raise ValueError(
             "FILTER names a transport of a mail queue, and there is none here: set it in the server behind"
@@ -76,13 +73,3 @@ def _reply(code: int, text: str) -> Reply:
         if code == 550 and enhanced[1] == "4":
             code = 450
     return Reply(code, detail, text or "Message content rejected")
-
-
-def _address(word: str, text: str) -> str:
-    if word in ("BCC", "REDIRECT"):
-        mailbox = _MAILBOX.match(text)
-        try:
-            domain(mailbox[1] if mailbox else "")
-        except ValueError:
-            raise ValueError(f'{word} needs an address, such as "{word} postmaster@example.org"') from None
-    return text

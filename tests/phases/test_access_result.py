@@ -53,6 +53,7 @@ def test_answers(text: str, action: str, reply: str | None) -> None:
         ("PREPEND X-Empty:", Deed.PREPEND, "X-Empty:", "dunno"),
         ("REDIRECT spam@example.org", Deed.REDIRECT, "spam@example.org", "dunno"),
         ("BCC archive+x@example.org", Deed.BCC, "archive+x@example.org", "dunno"),
+        ("BCC x@bücher.example", Deed.BCC, "x@xn--bcher-kva.example", "dunno"),
     ],
 )
 def test_deeds(text: str, deed: Deed, argument: str, action: str) -> None:
