@@ -53,7 +53,7 @@ class Quarantine:
 
         Raises OSError: ENOSPC if the quarantine is full.
         """
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make()
         path = self._path(name)
         if not path.exists():
             self._check_room()
@@ -72,7 +72,7 @@ class Quarantine:
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-        self._sync()
+        _sync(self._directory)
         if self._counted is not None:
             counted_at, used = self._counted
             self._counted = counted_at, used + _on_disk(size)
@@ -105,7 +105,7 @@ class Quarantine:
                         os.unlink(entry.path)
                         deleted.append(entry.name.removesuffix(_SUFFIX))
         if deleted:
-            self._sync()
+            _sync(self._directory)
         return sorted(deleted)
 
     @contextlib.contextmanager
@@ -114,18 +114,20 @@ class Quarantine:
 
         Nobody else has it meanwhile.
         """
-        try:
-            with self._path(name).open("rb") as file:
+        with contextlib.ExitStack() as opened:
+            try:
+                file = opened.enter_context(self._path(name).open("rb"))
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.fstat(file.fileno()).st_nlink == 0:
                     raise FileNotFoundError
-                yield json.loads(file.readline()), file
-        except FileNotFoundError:
-            raise QuarantineError(f"there is no message {name}") from None
-        except BlockingIOError:
-            raise QuarantineError(f"somebody else has {name} in hand") from None
-        except (OSError, ValueError) as trouble:
-            raise QuarantineError(f"{name} cannot be read: {trouble}") from trouble
+                envelope = json.loads(file.readline())
+            except FileNotFoundError:
+                raise QuarantineError(f"there is no message {name}") from None
+            except BlockingIOError:
+                raise QuarantineError(f"somebody else has {name} in hand") from None
+            except (OSError, ValueError) as trouble:
+                raise QuarantineError(f"{name} cannot be read: {trouble}") from trouble
+            yield envelope, file
 
     def delete(self, name: str) -> None:
         """Forget a message. Raises QuarantineError."""
@@ -135,7 +137,7 @@ class Quarantine:
             raise QuarantineError(f"there is no message {name}") from None
         except OSError as trouble:
             raise QuarantineError(f"{name} cannot be deleted: {trouble.strerror}") from trouble
-        self._sync()
+        _sync(self._directory)
 
     def _check_room(self) -> None:
         """Raise OSError if it is full."""
@@ -158,13 +160,22 @@ class Quarantine:
             raise QuarantineError(f"{name[:80]!r} is no name of a message")
         return self._directory / f"{name}{_SUFFIX}"
 
-    def _sync(self) -> None:
-        """A name, new or gone, is safe only when its directory is."""
-        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    def _make(self) -> None:
+        """Make the directory, and those above it, if they are not there."""
+        missing = [path for path in (self._directory, *self._directory.parents) if not path.exists()]
+        if missing:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in missing:
+            _sync(path.parent)
+
+
+def _sync(directory: Path) -> None:
+    """A name, new or gone, is safe only when its directory is."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _on_disk(size: int) -> int:

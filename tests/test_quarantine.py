@@ -121,3 +121,19 @@ def test_the_old_are_deleted_unless_somebody_has_them_in_hand(quarantine: Quaran
     assert quarantine.names() == ["3-C", "4-D"]
     with (tmp_path / "held" / "4-D.held").open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # nobody's lock is left
+
+
+def test_directories_that_were_made_for_it_survive_a_loss_of_power(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (synced.append(os.fstat(descriptor).st_ino), fsync(descriptor)))
+    Quarantine(str(tmp_path / "var" / "held")).keep("1-A", ENVELOPE, [b""])
+    assert {path.stat().st_ino for path in (tmp_path, tmp_path / "var", tmp_path / "var" / "held")} <= {*synced}
+
+
+def test_what_goes_wrong_with_a_message_in_hand_is_not_the_quarantines_fault(quarantine: Quarantine) -> None:
+    quarantine.keep("1-A", ENVELOPE, [b""])
+    with pytest.raises(OSError, match="elsewhere"), quarantine.taken("1-A"):
+        raise OSError("elsewhere")
