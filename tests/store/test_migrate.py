@@ -10,10 +10,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
 
+from smtpgate.record import Record
 from smtpgate.store import migrate
-from smtpgate.store.greylist import StoreError
+from smtpgate.store.greylist import Seen, StoreError, Triplet
+from smtpgate.store.lookup import by_address
 from smtpgate.store.migrate import upgrade
 from smtpgate.store.schema import metadata
+from smtpgate.store.sqlite import open_store
 from smtpgate.store.url import database_path
 
 
@@ -110,3 +113,46 @@ def test_a_relative_url_stays_where_it_was_first_resolved(tmp_path, monkeypatch)
 def test_a_url_without_a_file_is_refused(url):
     with pytest.raises(ValueError, match="a path to a file"):
         database_path(url)
+
+
+# What the first version had made, as sqlite_master tells it.
+FIRST_VERSION = """
+CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL,
+    CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num));
+CREATE TABLE greylist (client TEXT NOT NULL, sender TEXT NOT NULL, recipient TEXT NOT NULL, first_seen DOUBLE NOT NULL,
+    last_seen DOUBLE NOT NULL, passes INTEGER NOT NULL, expires DOUBLE NOT NULL,
+    PRIMARY KEY (client, sender, recipient)) WITHOUT ROWID;
+CREATE INDEX greylist_expires ON greylist (expires);
+CREATE TABLE record (id INTEGER NOT NULL, ref TEXT NOT NULL, at DOUBLE NOT NULL, client TEXT NOT NULL, helo TEXT,
+    sender TEXT, outcome TEXT NOT NULL, story TEXT NOT NULL, PRIMARY KEY (id));
+CREATE INDEX record_ref ON record (ref);
+CREATE INDEX record_at ON record (at);
+CREATE TABLE record_address (record_id INTEGER NOT NULL, address TEXT NOT NULL,
+    PRIMARY KEY (record_id, address)) WITHOUT ROWID;
+CREATE INDEX record_address_address ON record_address (address, record_id);
+INSERT INTO alembic_version VALUES ('0001');
+INSERT INTO greylist VALUES ('192.0.2.0/24', 'a@example.net', 'b@example.org', 1000.0, 1000.0, 0, 2000.0);
+INSERT INTO record VALUES (1, '7QK2M9XA', 1000.0, '192.0.2.1', 'x', 'a@example.net', 'accepted', '{"ref": "7QK2M9XA"}');
+INSERT INTO record_address VALUES (1, 'b@example.org');
+"""
+
+
+async def test_a_database_of_the_first_version_goes_on_with_what_it_knows(tmp_path):
+    path = tmp_path / "smtpgate.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(FIRST_VERSION)
+    connection.close()
+    assert upgrade(f"sqlite:///{path}") == f"{path} upgraded from 0001 to 0004"
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
+    store = open_store(f"sqlite:///{path}")
+    triplet = Triplet("192.0.2.0/24", "a@example.net", "b@example.org")
+    assert await store.greylist(triplet, 1500.0, delay=300, window=1000, lifetime=10_000) == Seen(1000.0, 1)
+    await store.remember("digest", ["b@example.org"], 1500.0)
+    assert await store.delivered("digest") == {"b@example.org"}
+    await store.write_records([Record(1500.0, "192.0.2.1", "127.0.0.1:25", ref="8QK2M9XA").story()])
+    await store.close()
+    assert [story["ref"] for story in by_address(path, "b@example.org", 9)] == ["7QK2M9XA"]
+    assert [story["ref"] for story in by_address(path, "192.0.2.1", 9)] == ["8QK2M9XA"]
