@@ -31,9 +31,7 @@ from smtpgate.verify.remembering import RememberingVerifier
 from tests.certificates import NAME
 from tests.fake_store import FakeDelivered, FakeGreylist, FakeVerified
 from tests.fakes import Clock, FakeDns, FakeDownstream
-
-# A test that waits for something that never comes must end by itself.
-PATIENCE = 10.0
+from tests.loops import PATIENCE
 
 PLAIN = """
 [phases]

@@ -1,4 +1,4 @@
-"""Tests that run twice: on asyncio's event loop, and on the one that the server uses."""
+"""Event loops: tests that run on asyncio's and on the one that the server uses, and waiting for what others do."""
 
 import asyncio
 import functools
@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import uvloop
 
+# A test that waits for something that never comes must end by itself, after so many seconds.
+PATIENCE = 10.0
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
@@ -26,3 +28,10 @@ def on_both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..
     run.__signature__ = signature.replace(parameters=[loop, *signature.parameters.values()])  # type: ignore[attr-defined]
     marked: Callable[..., None] = pytest.mark.parametrize("loop", LOOPS)(run)
     return marked
+
+
+async def until(happened: Callable[[], object]) -> None:
+    """Let the others run until something has happened."""
+    async with asyncio.timeout(PATIENCE):
+        while not happened():  # noqa: ASYNC110
+            await asyncio.sleep(0)

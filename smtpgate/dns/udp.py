@@ -48,6 +48,7 @@ class UdpSocket:
     def __init__(self, server: Endpoint, now: float, broken: Callable[["UdpSocket"], None]) -> None:
         self.waiting: dict[int, Waiting] = {}
         self.useless = 0
+        self._forgotten: set[int] = set()  # their answers may still come: a slow server is no forger
         self._questions = 0
         # Not all at the same time, and not after a number that can be foreseen.
         self._most = random.randint(_MAX_QUESTIONS // 2, _MAX_QUESTIONS)  # noqa: S311 - no secret
@@ -87,10 +88,12 @@ class UdpSocket:
             self._refused(error)
             raise
         self.waiting[identifier] = waiting
+        self._forgotten.discard(identifier)
 
     def forget(self, identifier: int) -> None:
         """Nobody waits for this answer any more."""
-        self.waiting.pop(identifier, None)
+        if self.waiting.pop(identifier, None) is not None:
+            self._forgotten.add(identifier)
         if self._retired and not self.waiting:
             self.close()
 
@@ -123,7 +126,11 @@ class UdpSocket:
             except OSError as error:  # ICMP told that nobody listens there
                 self._refused(error)
                 return
-            who = waiting.get(int.from_bytes(packet[:2]))
+            identifier = int.from_bytes(packet[:2])
+            who = waiting.get(identifier)
+            if who is None and identifier in self._forgotten:
+                self._forgotten.discard(identifier)
+                continue
             # A forged packet must not end the question: the good one follows (CVE-2023-29483).
             if who is None or not who.received(packet):
                 self.useless += 1

@@ -2,7 +2,7 @@
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -15,21 +15,12 @@ from smtpgate.dnsbl.listing import DnsList, address_list, domain_list
 from smtpgate.dnsbl.lists import DnsLists, ListAnswer
 from tests.dnsbl.fake_lists import BEHAVIOURS, ListDns, everything, good, parked, refusing, silent
 from tests.fakes import Clock
-from tests.loops import on_both_loops
+from tests.loops import on_both_loops, until
 
 BL, DBL = address_list("bl.example"), domain_list("dbl.example")
 LISTED = ipaddress.ip_address("203.0.113.7")
 OTHER = ipaddress.ip_address("198.51.100.7")
 NAME = "7.113.0.203"
-
-
-async def until(happened: Callable[[], bool]) -> None:
-    """Let the others run until something has happened."""
-    for _ in range(10_000):
-        if happened():
-            return
-        await asyncio.sleep(0)
-    raise AssertionError("it never happened")
 
 
 class Turns:

@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-from typing import Any
 
 import pytest
 
 from smtpgate.record import Record
 from smtpgate.smtp.limits import DialogLimits
-from tests.harness import PATIENCE, PLAIN, Client, Gate, serving
+from tests.harness import PLAIN, Client, Gate, serving
+from tests.loops import until
 from tests.smtp.test_session import BODY, ENVELOPE, say
 
 TRUSTED = 'mynetworks = ["127.0.0.0/8"]\n[phases]\nrcpt = ["permit_mynetworks", "reject_unauth_destination"]\n'
@@ -308,12 +308,6 @@ async def test_under_stress_newcomers_have_less_time_too(monkeypatch: pytest.Mon
             assert (await newcomer.reply()).startswith("220 ")
             await sent_away(newcomer, "421 4.4.2 ")
         assert (await busy.ask("DATA")).startswith("354 ")
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0)
 
 
 def has_bytes(gate: Gate) -> bool:

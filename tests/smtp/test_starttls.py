@@ -5,7 +5,7 @@ import contextlib
 import re
 import ssl
 import warnings
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from smtpgate.smtp.tls import TlsMode
 from tests.certificates import NAME, Certificate, issue
 from tests.fakes import FakeDownstream
 from tests.harness import PATIENCE, Client, Gate, serving
-from tests.loops import on_both_loops
+from tests.loops import on_both_loops, until
 from tests.smtp.test_session import BODY, assert_serves, reset
 
 GREETING = "EHLO client.example.net"
@@ -55,13 +55,6 @@ def client_hello(context: ssl.SSLContext) -> bytes:
     with contextlib.suppress(ssl.SSLWantReadError):
         connection.do_handshake()
     return out.read()
-
-
-async def until(come_true: Callable[[], bool]) -> None:
-    """Let the server go on until something has happened to it."""
-    async with asyncio.timeout(PATIENCE):
-        while not come_true():  # noqa: ASYNC110
-            await asyncio.sleep(0)
 
 
 def offers(reply: str) -> set[str]:
