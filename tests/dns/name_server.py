@@ -31,13 +31,31 @@ def wire(*args, **options):
     return reply(*args, **options).to_wire(max_size=65_535)
 
 
+def bound(address: str, port: int) -> tuple[socket.socket, socket.socket]:
+    """Sockets for TCP and UDP on one port: what is free for the one may be taken for the other."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    while True:
+        listening = socket.create_server((address, port), family=family)
+        receiving = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            receiving.bind((address, listening.getsockname()[1]))
+        except OSError:
+            listening.close()
+            receiving.close()
+            if port:
+                raise
+        else:
+            receiving.setblocking(False)
+            return listening, receiving
+
+
 @contextlib.asynccontextmanager
 async def name_server(script: Script, address: str = "127.0.0.1", port: int = 0) -> AsyncIterator["Server"]:
     server = Server(script)
-    tcp = await asyncio.start_server(server.tcp, address, port)
-    server.port = tcp.sockets[0].getsockname()[1]
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: server, local_addr=(address, server.port))
+    listening, receiving = bound(address, port)
+    server.port = receiving.getsockname()[1]
+    tcp = await asyncio.start_server(server.tcp, sock=listening)
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: server, sock=receiving)
     try:
         yield server
     finally:
