@@ -51,7 +51,8 @@ def ca_file(value: Any) -> str:
     try:
         if not isinstance(value, str):
             raise TypeError
-        tls_context(ca=value)
+        if value:  # the system's are always there, and reading all of them takes long
+            tls_context(ca=value)
     except (OSError, TypeError, ValueError) as error:
         raise ValueError(f"the path of a file of certificates in PEM ({_reason(error)})") from None
     return str(value)
