@@ -147,6 +147,8 @@ def ask(path: str, command: str, timeout: float) -> dict[str, Any]:
         raise ControlError(f"no server runs here: there is no {path}") from None
     except ConnectionRefusedError:
         raise ControlError(f"no server runs here: nobody listens on {path}") from None
+    except PermissionError:
+        raise ControlError(f"{path} answers root and the user who serves: run this command as one of them") from None
     except (OSError, ValueError) as error:
         raise ControlError(f"{path}: {error or 'no answer'}") from error
     assert isinstance(answer, dict)

@@ -11,6 +11,7 @@ from smtpgate.store.url import database_path
 
 # How long a server's transaction is waited for, in seconds.
 _PATIENCE = 10.0
+_DENIED = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 
 
 class StoredTable:
@@ -48,4 +49,6 @@ class StoredTable:
             with closing(sqlite3.connect(self._path, timeout=_PATIENCE)) as connection, connection:
                 yield connection
         except sqlite3.Error as trouble:
-            raise StoreError(f"{self._path}: {trouble}") from trouble
+            denied = getattr(trouble, "sqlite_errorcode", 0) & 0xFF in _DENIED
+            remedy = ": run this command as root, or as the user who serves" if denied else ""
+            raise StoreError(f"{self._path}: {trouble}{remedy}") from trouble

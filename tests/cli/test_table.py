@@ -1,6 +1,7 @@
 """`smtpgate table`: the access tables of the store."""
 
 import asyncio
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,18 @@ def test_an_empty_table_and_one_that_nobody_asks(config: Path, capsys: pytest.Ca
     assert err == (
         "smtpgate: friend has no entries\nsmtpgate: no rule asks store:friend; rules ask store:friends, store:servers\n"
     )
+
+
+def test_a_store_that_this_user_may_only_read(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["table", "friends", "list"]) == 0
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        "smtpgate.store.edit.sqlite3.connect", lambda path, **how: connect(f"file:{path}?mode=ro", uri=True, **how)
+    )
+    assert main(["table", "friends", "set", "a", "OK"]) == 1
+    assert "run this command as root, or as the user who serves\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

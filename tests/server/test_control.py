@@ -141,6 +141,16 @@ def test_nobody_there(tmp_path: Path) -> None:
         ask(str(tmp_path / "control.sock"), "status", 10)
 
 
+def test_a_server_that_answers_others(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Denied(socket.socket):
+        def connect(self, address: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("smtpgate.server.control.socket.socket", Denied)
+    with pytest.raises(ControlError, match="answers root and the user who serves: run this command as one of them"):
+        ask(str(path), "status", 10)
+
+
 def test_a_server_that_ends_before_it_answers(path: Path) -> None:
     path.parent.mkdir()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
