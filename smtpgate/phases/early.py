@@ -29,12 +29,22 @@ def walks(policy: Policy, phase: Phase, *, delay_reject: bool) -> Sequence[Walk]
         answered_in = Phase.RCPT if delay_reject and of in DELAYED else of
         if answered_in >= phase:
             known = [rule for rule in rules if rule.spec.input <= KNOWN_IN[phase]]
-            looked_at = [rule for rule in known if _is_new(rule, policy, phase) or _may_end_list(rule)]
-            while looked_at and not starts_early(looked_at[-1]):
-                looked_at.pop()
-            if looked_at:
-                found.append(tuple(looked_at))
+            walk = _up_to_the_last([rule for rule in known if _is_new(rule, policy, phase) or _may_end_list(rule)])
+            if walk:
+                found.append(walk)
     return found
+
+
+def walk_of(rules: Sequence[Rule]) -> Walk:
+    """The same of rules that a table names, which are about to be asked."""
+    return _up_to_the_last([rule for rule in rules if starts_early(rule) or _may_end_list(rule)])
+
+
+def _up_to_the_last(rules: list[Rule]) -> Walk:
+    """Behind the last that is to be started there is nothing to look at."""
+    while rules and not starts_early(rules[-1]):
+        rules.pop()
+    return tuple(rules)
 
 
 def _is_new(rule: Rule, policy: Policy, phase: Phase) -> bool:

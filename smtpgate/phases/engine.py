@@ -21,7 +21,7 @@ from smtpgate.dns.deadlines import Deadlines
 from smtpgate.dns.interruption import Interruption
 from smtpgate.dns.time_limit import LookupTime, leave
 from smtpgate.phases.context import Context
-from smtpgate.phases.early import is_cheap, starts_early, walks
+from smtpgate.phases.early import is_cheap, starts_early, walk_of, walks
 from smtpgate.phases.facts import Session, Transaction
 from smtpgate.phases.message_action import joined
 from smtpgate.phases.phase import DELAYED, Input, Phase
@@ -123,13 +123,17 @@ class Engine:
         ends it nothing will be asked. What only a policy asks starts when the recipient is known.
         """
         for rules in self._early[self._policies.of(phase, tx).name][phase]:
-            for rule in rules:
-                if self._is_not_asked(rule, tx):
-                    continue
-                if starts_early(rule):
-                    self._start(rule, tx)
-                elif (await self._outcome(rule, tx)).verdict.ends_list:
-                    break
+            await self._start_ahead(rules, tx)
+
+    async def _start_ahead(self, rules: Sequence[Rule], tx: Transaction) -> None:
+        """Start the look-ups of a list, up to the cheap rule that ends it."""
+        for rule in rules:
+            if self._is_not_asked(rule, tx):
+                continue
+            if starts_early(rule):
+                self._start(rule, tx)
+            elif (await self._outcome(rule, tx)).verdict.ends_list:
+                break
 
     async def decide(self, phase: Phase, tx: Transaction, record: Record) -> Decision:
         """Evaluate a phase's list; at RCPT the delayed ones before it."""
@@ -187,6 +191,7 @@ class Engine:
                 # Their points must last beyond this phase, though no list gives any.
                 self._has_score = self._has_score or any(named.spec.score for named in verdict.rules)
                 if nested <= _MOST_NESTED:
+                    await self._start_ahead(walk_of(verdict.rules), tx)
                     remaining = itertools.chain(verdict.rules, remaining)
                 elif not rule.shadow:
                     return ENDLESS, None

@@ -116,6 +116,12 @@ def test_the_longest_chain_not_the_sum(rules: str) -> None:
     assert Waited(rules).answers == longest
 
 
+def test_what_a_table_names_is_asked_at_once() -> None:
+    """Which rules it names is known when it is asked; from then on it is the longest chain, too."""
+    table = 'rcpt = ["reject_unauth_destination", { rule = "check_sender_access", table = { "example.net" = "more" } }]'
+    assert Waited(f"{table}\n[classes]\nmore = {ISSUE}").answers == 2
+
+
 def test_what_the_client_takes_is_time_as_well() -> None:
     """Answers come while it makes up its mind; only those about what it said last are waited for."""
     rules = f'client = {ISSUE}\nmail = ["reject_unknown_sender_domain"]\nrcpt = ["reject_unauth_destination"]'
