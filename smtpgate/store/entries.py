@@ -5,7 +5,8 @@ from typing import Protocol
 
 # How long an answer is remembered, in seconds: so soon is a change of a table seen.
 REMEMBERED = 5.0
-_MOST_REMEMBERED = 10_000
+# Of all questions that are remembered: one about a stranger's mail servers has thousands if he likes.
+MOST_KEYS = 50_000
 
 
 class StoredTables(Protocol):
@@ -22,7 +23,8 @@ class RememberedTables:
     def __init__(self, tables: StoredTables, clock: Callable[[], float]) -> None:
         self._tables = tables
         self._clock = clock
-        self._answers: dict[tuple[str, ...], tuple[float, Mapping[str, str]]] = {}
+        self._answers: dict[tuple[str, ...], tuple[float, Mapping[str, str]]] = {}  # the oldest first
+        self._room = MOST_KEYS
 
     async def entries(self, name: str, keys: Sequence[str]) -> Mapping[str, str]:
         """The results of keys (StoredTables)."""
@@ -31,8 +33,11 @@ class RememberedTables:
         if kept is not None and self._clock() - kept[0] < REMEMBERED:
             return kept[1]
         answer = await self._tables.entries(name, keys)
-        self._answers.pop(question, None)
-        if len(self._answers) >= _MOST_REMEMBERED:
-            del self._answers[next(iter(self._answers))]  # the oldest
+        if self._answers.pop(question, None) is None:
+            self._room -= len(keys) + 1
         self._answers[question] = (self._clock(), answer)
+        while self._room < 0:
+            oldest = next(iter(self._answers))
+            del self._answers[oldest]
+            self._room += len(oldest)
         return answer
