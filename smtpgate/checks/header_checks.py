@@ -26,10 +26,11 @@ _LONGEST_EVIDENCE = 200
 
 @dataclass(frozen=True, slots=True)
 class HeaderTable:
-    """A table of expressions. public_text: as written."""
+    """A table of expressions. public_text: as written. file: where it stands, "" if that is the configuration."""
 
     public_text: str
     patterns: Patterns
+    file: str = ""
 
     def action(self, field: HeaderField) -> HeaderAction | None:
         """What is done about a field. Raises ValueError if a stranger's words make it nothing that can be done."""
@@ -50,7 +51,7 @@ def header_table(value: Any) -> HeaderTable:
         read = TableFile(kind, path).read()
     except (OSError, ValueError) as error:
         raise ValueError(f"a file that can be read ({getattr(error, 'strerror', None) or error})") from None
-    return HeaderTable(value, _checked(path, read))
+    return HeaderTable(value, _checked(path, read), path)
 
 
 def _checked(file: str, read: TableText) -> Patterns:

@@ -25,11 +25,13 @@ def read_settings(path: str, *, files: bool = False) -> Settings:
     """
     # Here, because all checks and what they stand on take half a second to load.
     from smtpgate.checks.registry import REGISTRY
+    from smtpgate.config.costly import costly_expressions
     from smtpgate.server.tls import check_files
 
     settings = load_file(path, REGISTRY)
     if files:
-        settings = replace(settings, warnings=(*settings.warnings, *check_files(settings, path)))
+        more = (*check_files(settings, path), *costly_expressions(settings, path))
+        settings = replace(settings, warnings=(*settings.warnings, *more))
     return settings
 
 

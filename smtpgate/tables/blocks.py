@@ -17,6 +17,7 @@ class Blocks(Generic[T]):
     def __init__(self) -> None:
         self.open: list[int] = []
         self._lines: list[T] = []
+        self._numbers: list[int] = []
         self._skip: dict[int, int] = {}  # of an if: where it goes on if the condition does not hold
         self._begun: list[int] = []
 
@@ -24,19 +25,25 @@ class Blocks(Generic[T]):
         return iter(self._lines)
 
     @property
+    def numbered(self) -> Iterator[tuple[int, T]]:
+        """All lines, each with its number."""
+        return zip(self._numbers, self._lines, strict=True)
+
+    @property
     def has_conditions(self) -> bool:
         """Whether there is an if."""
         return bool(self._skip)
 
-    def add(self, line: T) -> None:
-        """A line of its own."""
+    def add(self, number: int, line: T) -> None:
+        """A line of its own, with its number."""
         self._lines.append(line)
+        self._numbers.append(number)
 
     def begin(self, number: int, condition: T) -> None:
         """An if, in the line with this number."""
         self._begun.append(len(self._lines))
         self.open.append(number)
-        self._lines.append(condition)
+        self.add(number, condition)
         self._skip[self._begun[-1]] = 0
 
     def end(self, rest: str) -> None:
@@ -75,7 +82,7 @@ def read_blocks(
             if statement is None:
                 made, result = read(line)
                 entries.append(Entry(number, result))
-                lines.add(made)
+                lines.add(number, made)
             elif statement[1].lower() == "if":
                 lines.begin(number, condition(statement[2]))
             else:

@@ -56,6 +56,11 @@ class Patterns:
         self._lines = lines
         self.entries: Sequence[Entry] = entries
 
+    @property
+    def expressions(self) -> list[tuple[int, re.Pattern[str]]]:
+        """All of them, each with the number of its line."""
+        return [(number, one) for number, line in self._lines.numbered for one in (line.first, line.second) if one]
+
     def find(self, key: str, whole: bool, longest: int = LONGEST_SUBJECT) -> str | None:
         """The result of a whole key (Table). longest: how many of its characters are looked at."""
         if not whole:
