@@ -14,7 +14,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 
 from smtpgate.dns.deadlines import Deadlines
@@ -29,6 +29,7 @@ from smtpgate.phases.policy import Policies, Policy
 from smtpgate.phases.reply import Reply
 from smtpgate.phases.rule import OnError, Rule
 from smtpgate.phases.score import keep_score, score_before
+from smtpgate.phases.settling import Settling
 from smtpgate.phases.verdict import DUNNO, GO_ON, PERMIT, Action, Decision, Verdict, defer
 from smtpgate.record import Record, RuleEntry
 from smtpgate.store.greylist import StoreError
@@ -77,6 +78,7 @@ class Engine:
 
     lists: the rules of each phase, in order. ctx: handed to every check. delay_reject: CLIENT, HELO and MAIL lists
     are answered at RCPT (Postfix: smtpd_delay_reject). policies: for recipients who have rules of their own.
+    settling: what becomes of rules that are still being asked when their transaction or session is over.
     """
 
     def __init__(
@@ -103,8 +105,7 @@ class Engine:
         )
         self._concerned = [self._has_work_in(phase) for phase in Phase]
         self._running: Deadlines[Interruption] = Deadlines(self._limits.rule_timeout, Interruption.interrupt, _now)
-        self._settling: set[asyncio.Task[None]] = set()
-        self._graced: set[_Task] = set()
+        self.settling = Settling(self._limits.shadow_grace, self._limits.settling)
 
     def is_concerned(self, phase: Phase) -> bool:
         """Whether there is anything to be asked or started in a phase."""
@@ -371,46 +372,6 @@ class Engine:
         for task in tx.recipient_memo.values():
             if isinstance(task, asyncio.Task) and task not in record.pending:
                 task.cancel()
-
-    def settle(self, tx: Transaction, record: Record, then: Callable[[Record], None]) -> None:
-        """The transaction is over: stop what nobody needs, and hand over the record when its shadow rules are done.
-
-        They get a grace after which they stay "unfinished"; nothing that the client does waits for it.
-        """
-        pending: set[_Task] = {task for task in record.pending if not task.done()}
-        unneeded = [task for task in tx.memo.values() if isinstance(task, asyncio.Task) and task not in pending]
-        for task in unneeded:
-            task.cancel()
-        if pending and len(self._settling) < self._limits.settling:
-            self._graced |= pending  # at once: the session may end before the waiting has begun
-            settling = asyncio.create_task(self._wait_for(pending, tx, record, then))
-            self._settling.add(settling)
-            settling.add_done_callback(self._settling.discard)
-        else:
-            then(record)
-
-    async def _wait_for(
-        self, pending: set[_Task], tx: Transaction, record: Record, then: Callable[[Record], None]
-    ) -> None:
-        try:
-            _, late = await asyncio.wait(pending, timeout=self._limits.shadow_grace)
-        finally:
-            self._graced -= pending
-            then(record)
-        # What the session remembers may be finished outcomes too, whose evidence has no hash.
-        of_session = (*tx.session.memo.values(), *tx.session.helo_memo.values())
-        for task in late.difference(kept for kept in of_session if isinstance(kept, asyncio.Task)):
-            task.cancel()
-
-    def end_session(self, session: Session) -> None:
-        """The client is gone: stop every look-up that no record waits for."""
-        for task in session.tasks - self._graced:
-            task.cancel()
-
-    async def drain(self) -> None:
-        """Wait until the last records are handed over; at most the grace of shadow rules."""
-        if self._settling:
-            await asyncio.wait(self._settling)
 
 
 def _now() -> float:

@@ -210,7 +210,7 @@ class Reception:
         outside = self._outside
         if outside is not None and (outside.replies or outside.rules or (outside.tls and self.session.tls is None)):
             self._finish(Transaction(self.session), outside)
-        self._engine.end_session(self.session)
+        self._engine.settling.end_session(self.session)
 
     async def _decide(self, phase: Phase, tx: Transaction) -> Reply | None:
         if not self._engine.is_concerned(phase):
@@ -304,14 +304,14 @@ class Reception:
     def _finish(self, tx: Transaction, record: Record, incoming: Incoming | None = None) -> None:
         record.ms = round((self._services.clock() - record.at) * 1000, 3)
         if incoming is None:
-            self._engine.settle(tx, record, self._services.record)
+            self._engine.settling.settle(tx, record, self._services.record)
             return
 
         def settled(record: Record) -> None:
             incoming.close()  # not before: rules in shadow mode may still be reading
             self._services.record(record)
 
-        self._engine.settle(tx, record, settled)
+        self._engine.settling.settle(tx, record, settled)
 
 
 def _outcome(reply: Reply) -> str:

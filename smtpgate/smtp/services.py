@@ -76,4 +76,4 @@ class Services:
         """Wait until all hand-overs have ended and the last records are handed over."""
         while self.background:
             await asyncio.wait(self.background)
-        await self.engine.drain()
+        await self.engine.settling.drain()

@@ -128,14 +128,14 @@ class Client:
         return decision
 
     def end_transaction(self) -> None:
-        self.engine.settle(self.tx, self.record, self.settled.append)
+        self.engine.settling.settle(self.tx, self.record, self.settled.append)
 
     def hang_up(self) -> None:
         """What the dialog does when the client is gone: all of it at once."""
         if self.record is not self.outside:
             self.end_transaction()
-        self.engine.settle(Transaction(self.session), self.outside, self.settled.append)
-        self.engine.end_session(self.session)
+        self.engine.settling.settle(Transaction(self.session), self.outside, self.settled.append)
+        self.engine.settling.end_session(self.session)
 
     async def _ask(self, phase: Phase, tx: Transaction) -> Decision:
         await self.engine.prefetch(phase, tx)

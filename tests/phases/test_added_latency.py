@@ -80,7 +80,7 @@ class Waited:
         tx.recipients.append(view.recipient)
         await self._ask(Phase.DATA, tx.about(view.recipient))
         await self._ask(Phase.END_OF_DATA, tx.with_message(Message(b"Subject: x\r\n\r\nbody\r\n")))
-        self._engine.end_session(session)
+        self._engine.settling.end_session(session)
 
     async def _ask(self, phase: Phase, tx: Transaction) -> None:
         began = virtual_time.now()

@@ -192,7 +192,7 @@ async def test_nobody_waits_for_a_shadow_rule(phase: Phase, kind: dict[str, bool
     client = Client(rule(phase, Question(LOUD, gate=asyncio.Event()), shadow=True, **kind))
     async with asyncio.timeout(10):
         assert await where_refused(client) is None
-    client.engine.end_session(client.session)
+    client.engine.settling.end_session(client.session)
 
 
 # --- failures inside a rule ---------------------------------------------------------------------------------------
@@ -238,7 +238,7 @@ async def test_a_failure_in_shadow_is_recorded_and_changes_nothing(on_error, kin
     )
     assert (await client.up_to_rcpt()).rule == "next"
     client.end_transaction()
-    await client.engine.drain()
+    await client.engine.settling.drain()
     assert client.record.rules[0].error == "RuntimeError: secret"
 
 
@@ -288,4 +288,4 @@ async def test_the_record_stays_bounded() -> None:
     assert len(client.record.rules) == 400
     assert client.record.omitted == 100
     assert len(client.session.tasks) <= 32
-    client.engine.end_session(client.session)
+    client.engine.settling.end_session(client.session)

@@ -254,8 +254,8 @@ class Played:
                 break
             await self._transaction(one)
         if isinstance(self._engine, Engine):
-            self._engine.end_session(self._session)
-            await self._engine.drain()
+            self._engine.settling.end_session(self._session)
+            await self._engine.settling.drain()
 
     async def _helo(self, one: Try) -> bool:
         await virtual_time.pause(one.pause)
@@ -277,7 +277,7 @@ class Played:
                 await self._content(one, tx)
         self.said.append((tx.deeds, [verdict.results for verdict in tx.tagged.values()], dict(tx.edits)))
         if isinstance(self._engine, Engine):
-            self._engine.settle(tx, self._record, self.records.append)
+            self._engine.settling.settle(tx, self._record, self.records.append)
 
     async def _content(self, one: Try, tx: Transaction) -> None:
         view = tx.about(tx.recipients[0]) if len(tx.recipients) == 1 else tx

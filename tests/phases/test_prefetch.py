@@ -198,7 +198,7 @@ async def test_a_refused_recipient_stops_what_was_asked_about_it_alone() -> None
     assert (await walking).reply is not None
     await about_it.cancelled.wait()
     assert not about_sender.cancelled.is_set()
-    client.engine.end_session(client.session)
+    client.engine.settling.end_session(client.session)
     await about_sender.cancelled.wait()
 
 
@@ -214,7 +214,7 @@ async def test_the_end_of_a_transaction_stops_what_was_asked_about_its_sender() 
     await of_sender.cancelled.wait()
     assert client.settled == [client.record]
     assert not of_client.cancelled.is_set()
-    client.engine.end_session(client.session)
+    client.engine.settling.end_session(client.session)
     await of_client.cancelled.wait()
 
 
@@ -243,10 +243,10 @@ async def test_a_record_waits_for_its_shadow_rules(known: Input, session_too: bo
     assert client.record.rules[0].verdict == "unfinished"
     client.end_transaction()
     if session_too:
-        client.engine.end_session(client.session)
+        client.engine.settling.end_session(client.session)
     assert client.settled == []
     gate.set()
-    await client.engine.drain()
+    await client.engine.settling.drain()
     assert client.settled == [client.record]
     assert (client.record.rules[0].verdict, client.record.rules[0].reply) == ("reject", "554 5.7.1 no")
 
@@ -279,7 +279,7 @@ async def test_after_the_grace_a_look_up_that_the_session_needs_goes_on() -> Non
     client = Client(rule(Phase.RCPT, question, input=Input.CLIENT, lookup=True, shadow=True), limits=NEVER)
     await client.up_to_rcpt()
     client.end_transaction()
-    await client.engine.drain()
+    await client.engine.settling.drain()
     assert client.settled == [client.record]
     gate.set()
     await client.mail(), await client.rcpt()
@@ -305,7 +305,7 @@ async def test_too_many_waiting_records_do_not_wait() -> None:
     client.end_transaction()
     assert client.settled == [client.record]
     question.gate.set()
-    await client.engine.drain()
+    await client.engine.settling.drain()
     assert len(client.settled) == 2
 
 
@@ -321,4 +321,4 @@ async def test_a_shadow_rule_beyond_the_bound_says_why_it_has_no_answer() -> Non
     assert (first.error, second.error) == (None, "not asked: too many look-ups of this session in flight")
     gate.set()
     client.hang_up()
-    await client.engine.drain()
+    await client.engine.settling.drain()

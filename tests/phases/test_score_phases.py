@@ -150,7 +150,7 @@ async def test_a_threshold_in_shadow_mode_counts_both() -> None:
     assert await walk(client) == []  # it did not wait for what is late
     gate.set()
     client.end_transaction()
-    await client.engine.drain()
+    await client.engine.settling.drain()
     (record,) = client.settled
     entry = next(entry for entry in record.rules if entry.rule == "check_score 4")
     assert (entry.verdict, entry.evidence["score"]) == ("reject", 4)
@@ -164,7 +164,7 @@ async def test_a_threshold_in_shadow_mode_whose_rules_never_answer() -> None:
     )
     assert await walk(client) == []
     client.hang_up()
-    await client.engine.drain()
+    await client.engine.settling.drain()
     assert {entry.verdict for record in client.settled for entry in record.rules} == {"unfinished"}
 
 
