@@ -158,7 +158,8 @@ class Reception:
         recipients = self.tx.recipients
         view = self.tx.about(recipients[0]) if len(recipients) == 1 else self.tx
         refusal = await self._decide(Phase.DATA, view)
-        self.tx.deeds = view.deeds
+        if refusal is None:
+            self.tx.deeds = view.deeds
         return refusal
 
     def begin_content(self) -> Incoming:
@@ -250,6 +251,7 @@ class Reception:
             reply = UNAVAILABLE
         except Exception:
             log.exception("hand-over of %s failed", record.ref)
+            await delivery.abandon()  # or its connection would stay busy for ever
             reply = INTERNAL_ERROR
         else:
             for answer in answers:

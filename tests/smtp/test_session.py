@@ -193,6 +193,18 @@ async def test_nothing_internal_on_the_wire(trouble: Exception, reply: str, capl
         assert (first.outcome, second.outcome) == ("deferred", "accepted")
 
 
+async def test_a_hand_over_that_breaks_leaves_no_connection_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> bytes:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr("smtpgate.smtp.reception.received_field", broken)
+    async with serving() as gate, gate.client() as client:
+        await client.greet()
+        last = (await client.deliver("me@example.net", ["you@example.org"], BODY))[-1]
+        assert last.startswith("451 4.3.0 ")
+        assert gate.downstream.left_open == 0
+
+
 async def test_an_exception_in_a_command_ends_only_that_session(caplog: pytest.LogCaptureFixture) -> None:
     broken = {"bad@example.org": RuntimeError("secret")}
     async with serving(downstream=FakeDownstream(recipient=broken)) as gate:
