@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smtpgate.mailauth.message import HeaderField
+from smtpgate.mailauth.message import HeaderEdit, HeaderField
 from smtpgate.phases.context import Context
 from smtpgate.phases.facts import Transaction
 from smtpgate.phases.header_action import Edit, HeaderAction, header_action
@@ -93,7 +93,7 @@ async def header_checks(tx: Transaction, ctx: Context, options: HeaderOptions) -
 
 def _verdict(fields: Sequence[HeaderField], table: HeaderTable) -> Verdict:
     evidence: list[str] = []
-    edits: dict[int, bytes] = {}
+    edits: dict[int, HeaderEdit] = {}
     deeds: list[MessageAction] = []
     for index, field in enumerate(fields):
         if not field.name or (action := table.action(field)) is None:
@@ -105,7 +105,8 @@ def _verdict(fields: Sequence[HeaderField], table: HeaderTable) -> Verdict:
             kind = Action.DEFER if action.reply.is_temporary else Action.REJECT
             return Verdict(kind, action.reply, {"matched": evidence})
         if action.edit is not Edit.KEEP:
-            edits[index] = action.field + (field.raw if action.edit is Edit.PREPEND else b"")
+            is_before = action.edit is Edit.PREPEND
+            edits[index] = HeaderEdit(before=action.field) if is_before else HeaderEdit(instead=action.field)
         if action.deed is not None:
             deeds.append(action.deed)
     discarded = any(deed.deed is Deed.DISCARD for deed in deeds)

@@ -21,6 +21,17 @@ class HeaderField(NamedTuple):
         return self.raw.partition(b":")[2].removesuffix(b"\r\n")
 
 
+class HeaderEdit(NamedTuple):
+    """What becomes of a header field. before: fields put before it. instead: what replaces it, None if it stays."""
+
+    before: bytes = b""
+    instead: bytes | None = None
+
+    def then(self, later: "HeaderEdit") -> "HeaderEdit":
+        """Both, one after the other."""
+        return HeaderEdit(self.before + later.before, self.instead if later.instead is None else later.instead)
+
+
 class Message:
     """A message: what its content means. Octets are taken for content that is in memory.
 
@@ -62,17 +73,23 @@ class Message:
             return False
         return sum(field.name == name for field in self.fields) > most
 
-    def edited(self, edits: Mapping[int, bytes]) -> "Message":
-        """The same with other octets in place of some fields, which are told by their numbers."""
+    def edited(self, edits: Mapping[int, HeaderEdit]) -> "Message":
+        """The same with some fields edited, which are told by their numbers."""
         if not edits:
             return self
-        fields = [edits.get(number, field.raw) for number, field in enumerate(self.fields)]
-        return Message(self.content.with_head(b"".join(fields) + self.content.head[len(self.header) :]))
+        header = bytearray()
+        for number, field in enumerate(self.fields):
+            before, instead = edits.get(number, UNCHANGED)
+            header += before + (field.raw if instead is None else instead)
+        return Message(self.content.with_head(bytes(header) + self.content.head[len(self.header) :]))
 
     @property
     def body(self) -> Body:
         """Everything behind the empty line that ends the header section."""
         return self.content.body
+
+
+UNCHANGED = HeaderEdit()
 
 
 def _name(line: bytes) -> bytes:

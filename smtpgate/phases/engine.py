@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from smtpgate.dns.deadlines import Deadlines
 from smtpgate.dns.interruption import Interruption
 from smtpgate.dns.time_limit import LookupTime, leave
+from smtpgate.mailauth.message import UNCHANGED
 from smtpgate.phases.context import Context
 from smtpgate.phases.early import is_cheap, starts_early, walk_of, walks
 from smtpgate.phases.facts import Session, Transaction
@@ -204,8 +205,8 @@ class Engine:
                 tx.give(rule, verdict.points)
             if verdict.deeds:
                 tx.deeds = joined(tx.deeds, verdict.deeds)
-            if verdict.edits:
-                tx.edits = {**tx.edits, **dict(verdict.edits)}
+            for number, edit in verdict.edits:
+                tx.edits = {**tx.edits, number: tx.edits.get(number, UNCHANGED).then(edit)}
             decision = Decision(verdict.reply, rule.text)
             match verdict.action:
                 case Action.PERMIT:

@@ -12,7 +12,7 @@ import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from smtpgate.mailauth.message import Message
+from smtpgate.mailauth.message import HeaderEdit, Message
 from smtpgate.phases.score import Points, Score
 from smtpgate.tables.keys import without_extension
 from smtpgate.values import IPAddress
@@ -202,7 +202,7 @@ class Transaction:
         self.size = size
         self.recipients: list[Address] = []
         self.deeds: tuple[MessageAction, ...] = ()
-        self.edits: dict[int, bytes] = {}
+        self.edits: dict[int, HeaderEdit] = {}
         self.tagged: dict[Any, Verdict] = {}
         self.carried: Decision | None = None
         self.score = _NO_SCORE

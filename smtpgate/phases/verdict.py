@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any
 
 from smtpgate.mailauth.authentication_results import MethodResult
+from smtpgate.mailauth.message import HeaderEdit
 from smtpgate.phases.message_action import MessageAction
 from smtpgate.phases.reply import Reply
 from smtpgate.phases.score import Points
@@ -31,7 +32,7 @@ class Verdict:
     evidence: plain data (JSON types) that the record keeps. results: what the check found for the
     Authentication-Results field. received_spf: a Received-SPF field body (RFC 7208 §9.1). points: what it gives to the
     score. deeds: what is to be done with the message. rules: those (Rule) that are asked in this place, before the list
-    goes on. edits: the numbers of header fields, and what stands in their place.
+    goes on. edits: the numbers of header fields, and what becomes of them.
     """
 
     action: Action
@@ -42,7 +43,7 @@ class Verdict:
     points: tuple[Points, ...] = ()
     deeds: tuple[MessageAction, ...] = ()
     rules: tuple[Any, ...] = ()
-    edits: tuple[tuple[int, bytes], ...] = ()
+    edits: tuple[tuple[int, HeaderEdit], ...] = ()
 
     @property
     def ends_list(self) -> bool:

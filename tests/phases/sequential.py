@@ -6,6 +6,7 @@ What the engine decides must be what this decides, however fast or slow the answ
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from smtpgate.mailauth.message import UNCHANGED
 from smtpgate.phases.context import Context
 from smtpgate.phases.engine import ENDLESS, Limits
 from smtpgate.phases.facts import Transaction
@@ -102,7 +103,8 @@ class Sequential:
             if verdict.points:
                 tx.give(rule, verdict.points)
             tx.deeds = tuple(dict.fromkeys((*tx.deeds, *verdict.deeds)))
-            tx.edits = {**tx.edits, **dict(verdict.edits)}
+            for number, edit in verdict.edits:
+                tx.edits = {**tx.edits, number: tx.edits.get(number, UNCHANGED).then(edit)}
             decision = Decision(verdict.reply, rule.text)
             if verdict.action is Action.PERMIT:
                 break
