@@ -169,7 +169,7 @@ class Engine:
             return Decision(apart, "smtpgate")
         return carried or GO_ON
 
-    async def _evaluate(  # noqa: C901 (one branch for each kind of verdict)
+    async def _evaluate(
         self, rules: Sequence[Rule], tx: Transaction, record: Record, if_permit: Decision | None
     ) -> tuple[Decision | None, Decision | None]:
         """Walk one list. Returns the refusal that ends everything, and the first DEFER_IF_PERMIT so far.
@@ -179,34 +179,20 @@ class Engine:
         """
         if_reject: Decision | None = None
         nested, remaining = 0, iter(rules)
-        while (rule := next(remaining, None)) is not None:
+        while (rule := next(remaining, None)) is not None and not (if_permit and if_reject):
             if self._is_not_asked(rule, tx):
                 continue
-            if rule.shadow:
-                verdict = await self._shadow(rule, tx, record)
-            else:
-                outcome = await self._outcome(rule, tx)
-                self._list(rule, tx, record, outcome)
-                verdict = outcome.verdict
+            verdict = await self._verdict(rule, tx, record)
             if verdict.rules:  # they are asked in this place
                 nested += 1
-                # Their points must last beyond this phase, though no list gives any.
-                self._has_score = self._has_score or any(named.spec.score for named in verdict.rules)
                 if nested <= _MOST_NESTED:
-                    await self._start_ahead(walk_of(verdict.rules), tx)
+                    await self._nest(verdict.rules, tx)
                     remaining = itertools.chain(verdict.rules, remaining)
                 elif not rule.shadow:
                     return ENDLESS, None
-            if rule.shadow:
+            if rule.shadow or verdict is DUNNO:
                 continue
-            if verdict.results or verdict.received_spf:
-                tx.tagged[rule.key] = verdict
-            if verdict.points:
-                tx.give(rule, verdict.points)
-            if verdict.deeds:
-                tx.deeds = joined(tx.deeds, verdict.deeds)
-            for number, edit in verdict.edits:
-                tx.edits = {**tx.edits, number: tx.edits.get(number, UNCHANGED).then(edit)}
+            _keep(rule, verdict, tx)
             decision = Decision(verdict.reply, rule.text)
             match verdict.action:
                 case Action.PERMIT:
@@ -220,9 +206,21 @@ class Engine:
                     if_reject = if_reject or decision
                 case Action.DUNNO:
                     pass
-            if if_permit and if_reject:
-                break
         return None, if_permit
+
+    async def _verdict(self, rule: Rule, tx: Transaction, record: Record) -> Verdict:
+        """Ask a rule whose turn it is, and note it in the record."""
+        if rule.shadow:
+            return await self._shadow(rule, tx, record)
+        outcome = await self._outcome(rule, tx)
+        self._list(rule, tx, record, outcome)
+        return outcome.verdict
+
+    async def _nest(self, rules: Sequence[Rule], tx: Transaction) -> None:
+        """Rules that a verdict has named will be asked now."""
+        # Their points must last beyond this phase, though no list gives any.
+        self._has_score = self._has_score or any(named.spec.score for named in rules)
+        await self._start_ahead(walk_of(rules), tx)
 
     def _is_not_asked(self, rule: Rule, tx: Transaction) -> bool:
         """Whether there is nobody to ask about.
@@ -373,6 +371,18 @@ class Engine:
         for task in tx.recipient_memo.values():
             if isinstance(task, asyncio.Task) and task not in record.pending:
                 task.cancel()
+
+
+def _keep(rule: Rule, verdict: Verdict, tx: Transaction) -> None:
+    """What a verdict leaves behind, whether or not it ends the list."""
+    if verdict.results or verdict.received_spf:
+        tx.tagged[rule.key] = verdict
+    if verdict.points:
+        tx.give(rule, verdict.points)
+    if verdict.deeds:
+        tx.deeds = joined(tx.deeds, verdict.deeds)
+    for number, edit in verdict.edits:
+        tx.edits = {**tx.edits, number: tx.edits.get(number, UNCHANGED).then(edit)}
 
 
 def _now() -> float:
