@@ -1,7 +1,7 @@
 """The record: one transaction's whole story, and the reference under which it is found again."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,12 +75,13 @@ class Record:
     """A transaction, or what happened in a session outside of any.
 
     at: when it began, seconds since 1970. outcome: "accepted", "rejected", "deferred", "discarded", "held" (in the
-    quarantine), "abandoned" (the client left or
-    gave up). decided_by: the rule, "downstream" or "smtpgate" that refused it. Sizes in bytes, times in milliseconds.
+    quarantine), "abandoned" (the client left or gave up). decided_by: the rule, "downstream" or "smtpgate" that refused
+    it. Sizes in bytes, times in milliseconds.
     via: the trusted servers that told who the client is, or why one was not believed ("failed"). forwarded: what one
     told by XFORWARD of where the message came from. tls: what protected the session, or {"failed": why}; None in
     plaintext.
-    listed: the rules that already have an entry; pending: the tasks of shadow rules that still run.
+    listed: the rules that already have an entry; pending: the tasks of shadow rules that nobody waited for, and what
+    takes their outcomes.
     """
 
     at: float
@@ -102,7 +103,7 @@ class Record:
     ms: float = 0.0
     omitted: int = 0
     listed: set[Any] = field(default_factory=set)
-    pending: set[Any] = field(default_factory=set)
+    pending: dict[Any, Callable[[Any], None]] = field(default_factory=dict)
 
     def add(self, entries: list[Any], entry: Any) -> bool:
         """Append to one of the lists, within the bound; whether there was room."""

@@ -11,6 +11,7 @@ Rules it keeps:
 """
 
 import asyncio
+import functools
 import itertools
 import logging
 import time
@@ -253,8 +254,7 @@ class Engine:
         elif task is None:
             entry.error = "not asked: too many look-ups of this session in flight"
         else:
-            record.pending.add(task)
-            task.add_done_callback(lambda done: None if done.cancelled() else _fill_late(entry, done.result()))
+            record.pending[task] = functools.partial(_fill_late, entry)
         return DUNNO
 
     async def _outcome(self, rule: Rule, tx: Transaction) -> Outcome:

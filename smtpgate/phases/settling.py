@@ -35,7 +35,7 @@ class Settling:
             self._settling.add(settling)
             settling.add_done_callback(self._settling.discard)
         else:
-            then(record)
+            _hand_over(record, then)
 
     def end_session(self, session: Session) -> None:
         """The client is gone: stop every look-up that no record waits for."""
@@ -54,8 +54,16 @@ class Settling:
             _, late = await asyncio.wait(pending, timeout=self._grace)
         finally:
             self._graced -= pending
-            then(record)
+            _hand_over(record, then)
         # What the session remembers may be finished outcomes too, whose evidence has no hash.
         of_session = (*tx.session.memo.values(), *tx.session.helo_memo.values())
         for task in late.difference(kept for kept in of_session if isinstance(kept, asyncio.Task)):
             task.cancel()
+
+
+def _hand_over(record: Record, then: Callable[[Record], None]) -> None:
+    """The record has all that is known by now."""
+    for task, fill in record.pending.items():
+        if task.done() and not task.cancelled():
+            fill(task.result())
+    then(record)

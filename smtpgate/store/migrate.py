@@ -99,9 +99,9 @@ def _connect(path: Path, busy_timeout: float) -> sqlite3.Connection:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             return connection
-        except sqlite3.OperationalError:
+        except sqlite3.Error as trouble:
             # While another connection opens or closes the log, SQLite says "locked" without waiting for its end.
-            if time.monotonic() >= deadline:
+            if not isinstance(trouble, sqlite3.OperationalError) or time.monotonic() >= deadline:
                 connection.close()
                 raise
             time.sleep(_TRY_AGAIN)

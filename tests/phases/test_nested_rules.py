@@ -86,6 +86,7 @@ async def test_in_shadow_mode_what_a_late_answer_would_have_asked_is_named(early
     assert (await client.up_to_rcpt()).reply is None
     gate.set()
     await asyncio.gather(*client.record.pending)
+    client.end_transaction()
     (entry,) = client.record.rules
     assert (entry.verdict, entry.evidence) == ("dunno", {"key": "k", "would_ask": ["inner", "second"]})
     assert verdict.evidence == {"key": "k"}

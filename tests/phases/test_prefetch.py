@@ -285,6 +285,7 @@ async def test_after_the_grace_a_look_up_that_the_session_needs_goes_on() -> Non
     await client.mail(), await client.rcpt()
     (task,) = client.session.tasks
     await task
+    client.end_transaction()
     assert client.record.rules[0].verdict == "dunno"
     assert question.asked == 1
 
