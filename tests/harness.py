@@ -12,8 +12,9 @@ from typing import Any
 from smtpgate.checks.registry import REGISTRY
 from smtpgate.config.load import load
 from smtpgate.dnsbl.lists import DnsLists
+from smtpgate.phases.asking import Limits
 from smtpgate.phases.context import Context
-from smtpgate.phases.engine import Engine, Limits
+from smtpgate.phases.engine import Engine
 from smtpgate.quarantine import Quarantine
 from smtpgate.record import Record
 from smtpgate.server.tls import ServerTls

@@ -6,73 +6,33 @@ Rules it keeps:
   to the end of its list.
 - A rule in shadow mode is evaluated and recorded, and nothing waits for it.
 - Points that rules give are added up where the rules stand, whoever answers first.
-- A failure inside a check is what the rule's on_error says; its text never leaves the record.
+- A failure inside a check is what the rule's on_error says (asking.py); its text never leaves the record.
 - Nothing else applies modes, records verdicts or turns verdicts into replies.
 """
 
 import asyncio
 import functools
 import itertools
-import logging
-import time
-from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
-from smtpgate.dns.deadlines import Deadlines
-from smtpgate.dns.interruption import Interruption
-from smtpgate.dns.time_limit import LookupTime, leave
 from smtpgate.mailauth.message import UNCHANGED
+from smtpgate.phases.asking import Asker, Limits, Outcome
 from smtpgate.phases.context import Context
 from smtpgate.phases.early import is_cheap, starts_early, walk_of, walks
-from smtpgate.phases.facts import Session, Transaction
+from smtpgate.phases.facts import Transaction
 from smtpgate.phases.message_action import joined
 from smtpgate.phases.phase import DELAYED, Input, Phase
 from smtpgate.phases.policy import Policies, Policy
 from smtpgate.phases.reply import Reply
-from smtpgate.phases.rule import OnError, Rule
+from smtpgate.phases.rule import Rule
 from smtpgate.phases.score import keep_score, score_before
 from smtpgate.phases.settling import Settling
-from smtpgate.phases.verdict import DUNNO, GO_ON, PERMIT, Action, Decision, Verdict, defer
+from smtpgate.phases.verdict import DUNNO, GO_ON, Action, Decision, Verdict
 from smtpgate.record import Record, RuleEntry
-from smtpgate.store.greylist import StoreError
-
-log = logging.getLogger(__name__)
 
 # Postfix has the same bound, and the same answer.
 _MOST_NESTED = 100
 ENDLESS = Decision(Reply(451, "3.5", "Server configuration error"), "rules that lead to themselves")
-INTERNAL_ERROR = Reply(451, "3.0", "Temporary internal error, please try again later")
-_ON_ERROR: Mapping[OnError, Verdict] = {"defer": defer(INTERNAL_ERROR), "permit": PERMIT, "skip": DUNNO}
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of the engine. Times in seconds.
-
-    phase_timeout: how long a client may wait for look-ups before one answer; session_timeout: before all answers.
-    rule_timeout: for one rule; above the longest deadline that a check keeps itself (SPF: 20).
-    shadow_grace: how long a record waits for shadow rules after the last reply.
-    tasks_per_session: look-ups in flight for one session. settling: records that may wait at one time.
-    """
-
-    phase_timeout: float = 20.0
-    session_timeout: float = 60.0
-    rule_timeout: float = 25.0
-    shadow_grace: float = 2.0
-    tasks_per_session: int = 32
-    settling: int = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What asking a rule led to. ms: how long it took. error: what went wrong inside it, for the record."""
-
-    verdict: Verdict
-    ms: float
-    error: str | None = None
-
-
-_Task = asyncio.Task[Outcome]
 
 
 class Engine:
@@ -97,7 +57,6 @@ class Engine:
         )
         self._ctx = ctx
         self._delay_reject = delay_reject
-        self._limits = limits or Limits()
         self._early = {
             policy.name: [walks(policy, phase, delay_reject=delay_reject) for phase in Phase]
             for policy in self._policies
@@ -106,8 +65,9 @@ class Engine:
             rule.spec.score for policy in self._policies for rules in policy.lists.values() for rule in rules
         )
         self._concerned = [self._has_work_in(phase) for phase in Phase]
-        self._running: Deadlines[Interruption] = Deadlines(self._limits.rule_timeout, Interruption.interrupt, _now)
-        self.settling = Settling(self._limits.shadow_grace, self._limits.settling)
+        limits = limits or Limits()
+        self._asker = Asker(ctx, limits)
+        self.settling = Settling(limits.shadow_grace, limits.settling)
 
     def is_concerned(self, phase: Phase) -> bool:
         """Whether there is anything to be asked or started in a phase."""
@@ -134,8 +94,8 @@ class Engine:
             if self._is_not_asked(rule, tx):
                 continue
             if starts_early(rule):
-                self._start(rule, tx)
-            elif (await self._outcome(rule, tx)).verdict.ends_list:
+                self._asker.start(rule, tx)
+            elif (await self._asker.outcome(rule, tx)).verdict.ends_list:
                 break
 
     async def decide(self, phase: Phase, tx: Transaction, record: Record) -> Decision:
@@ -213,7 +173,7 @@ class Engine:
         """Ask a rule whose turn it is, and note it in the record."""
         if rule.shadow:
             return await self._shadow(rule, tx, record)
-        outcome = await self._outcome(rule, tx)
+        outcome = await self._asker.outcome(rule, tx)
         self._list(rule, tx, record, outcome)
         return outcome.verdict
 
@@ -236,7 +196,7 @@ class Engine:
     async def _shadow(self, rule: Rule, tx: Transaction, record: Record) -> Verdict:
         """Ask a rule whose answer changes nothing: only a cheap one is waited for. Returns what is known at once."""
         if is_cheap(rule) and rule.spec.score != "asks":
-            outcome = await self._outcome(rule, tx)
+            outcome = await self._asker.outcome(rule, tx)
             self._list(rule, tx, record, outcome)
             if outcome.verdict.points:
                 tx.give_in_shadow(rule, outcome)
@@ -244,7 +204,7 @@ class Engine:
         entry = self._list(rule, tx, record, None)
         if entry is None and not rule.spec.memo:
             return DUNNO
-        task = self._start(rule, tx)
+        task = self._asker.start(rule, tx)
         if task is not None and rule.spec.score == "gives":
             tx.give_in_shadow(rule, task)
         if entry is None:
@@ -256,86 +216,6 @@ class Engine:
         else:
             record.pending[task] = functools.partial(_fill_late, entry)
         return DUNNO
-
-    async def _outcome(self, rule: Rule, tx: Transaction) -> Outcome:
-        """Ask a rule, or take the answer that still holds."""
-        if not rule.spec.memo:
-            if rule.spec.lookup:
-                self._time(tx.session).start()
-            return await self._ask(rule, tx)
-        memo = tx.memo_for(rule.spec.input)
-        kept = memo.get(rule.key)
-        if rule.spec.lookup and not isinstance(kept, Outcome):
-            self._time(tx.session).start()
-        if kept is None:
-            kept = await self._ask(rule, tx)
-        elif isinstance(kept, asyncio.Task):
-            kept = await kept
-        memo[rule.key] = kept
-        outcome: Outcome = kept
-        return outcome
-
-    def _time(self, session: Session) -> LookupTime:
-        """What the look-ups of a session have; only those that look something up have it."""
-        if session.lookup_time is None:
-            session.lookup_time = LookupTime(self._limits.phase_timeout, self._limits.session_timeout)
-        return session.lookup_time
-
-    def _start(self, rule: Rule, tx: Transaction) -> _Task | Outcome | None:
-        """Start asking a rule in the background, unless it was; None if too much is in flight."""
-        memo = tx.memo_for(rule.spec.input)
-        kept: _Task | Outcome | None = memo.get(rule.key)
-        tasks = tx.session.tasks
-        if kept is None and len(tasks) < self._limits.tasks_per_session:
-            kept = asyncio.create_task(
-                self._ask_for_score(rule, tx) if rule.spec.score == "asks" else self._ask(rule, tx)
-            )
-            tasks.add(kept)
-            kept.add_done_callback(tasks.discard)
-            if rule.spec.memo:
-                memo[rule.key] = kept
-        return kept
-
-    async def _ask_for_score(self, rule: Rule, tx: Transaction) -> Outcome:
-        """Ask a threshold in shadow mode: what if the rules in shadow mode were enforced, too?"""
-        return await self._ask(rule, tx.with_score(await tx.score.with_shadow()))
-
-    async def _ask(self, rule: Rule, tx: Transaction) -> Outcome:
-        """Run the check, bounded in time; whatever goes wrong inside it becomes the rule's on_error."""
-        started = time.perf_counter()
-        error = None
-        within = self._time(tx.session).enter() if rule.spec.lookup else None
-        try:
-            if is_cheap(rule) or rule.spec.own_deadline:
-                verdict = await rule.check(tx, self._ctx)
-            else:
-                verdict = await self._in_time(rule.check(tx, self._ctx))
-        except TimeoutError:
-            error = f"no answer within {self._limits.rule_timeout:g} s"
-        except StoreError as trouble:
-            error = f"store: {trouble}"
-        except Exception as trouble:
-            log.exception("rule %s failed", rule.text)
-            error = f"{type(trouble).__name__}: {trouble}"
-        finally:
-            if within is not None:
-                leave(within)
-        if error is not None:
-            verdict = _ON_ERROR[rule.on_error]
-        return Outcome(verdict, (time.perf_counter() - started) * 1000, error)
-
-    async def _in_time(self, check: Awaitable[Verdict]) -> Verdict:
-        """Wait for a check, but not for ever. Raises TimeoutError."""
-        interruption = Interruption()
-        self._running.start(interruption, _now())
-        try:
-            return await check
-        except asyncio.CancelledError:
-            if interruption.happened():
-                raise TimeoutError from None
-            raise
-        finally:
-            self._running.stop(interruption)
 
     def _list(self, rule: Rule, tx: Transaction, record: Record, outcome: Outcome | None) -> RuleEntry | None:
         """Note a rule in the record, once for each input it was asked about."""
@@ -383,11 +263,6 @@ def _keep(rule: Rule, verdict: Verdict, tx: Transaction) -> None:
         tx.deeds = joined(tx.deeds, verdict.deeds)
     for number, edit in verdict.edits:
         tx.edits = {**tx.edits, number: tx.edits.get(number, UNCHANGED).then(edit)}
-
-
-def _now() -> float:
-    """The loop's own time, which its timers keep."""
-    return asyncio.get_running_loop().time()
 
 
 def _fill(entry: RuleEntry, outcome: Outcome) -> None:

@@ -16,8 +16,9 @@ from smtpgate.dns.cache import CachingResolver
 from smtpgate.dns.stub import StubResolver
 from smtpgate.dns.time_limit import TimedResolver
 from smtpgate.dnsbl.lists import DnsLists
+from smtpgate.phases.asking import Limits
 from smtpgate.phases.context import Context
-from smtpgate.phases.engine import Engine, Limits
+from smtpgate.phases.engine import Engine
 from smtpgate.quarantine import Quarantine
 from smtpgate.server.descriptors import raise_descriptor_limit, sessions_within
 from smtpgate.server.downstream import configured_downstream

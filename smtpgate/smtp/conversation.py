@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, NoReturn
 
-from smtpgate.phases.engine import INTERNAL_ERROR
+from smtpgate.phases.asking import INTERNAL_ERROR
 from smtpgate.phases.facts import Session, TlsFacts, Via
 from smtpgate.phases.reply import Reply
 from smtpgate.smtp.command import LONGEST_LINE, Command, CommandError, parse_chunk, parse_command
@@ -45,17 +45,7 @@ _PROXY_HEADER_WITHIN = 5.0
 class Conversation(Exchange):
     """One client's connection, and what is said on it. The commands are in the subclass (dialog.py)."""
 
-    __slots__ = (
-        "_between_commands",
-        "_goes",
-        "_refusal",
-        "_replies",
-        "chunk_left",
-        "conduct",
-        "ended",
-        "facts",
-        "reception",
-    )
+    __slots__ = ("_refusal", "ended")
 
     VERBS: ClassVar[dict[str, Callable[..., Awaitable[None]]]] = {}
 
@@ -63,7 +53,6 @@ class Conversation(Exchange):
         super().__init__(*args, **kwargs)
         self.ended = Ended()
         self._refusal: Reply | None = None
-        self._goes = False
 
     # --- from the first to the last word
 

@@ -29,7 +29,7 @@ class Exchange(Connection):
     chunk_left: octets that BDAT announced and that were not read yet.
     """
 
-    __slots__ = ("_between_commands", "_replies", "chunk_left", "conduct", "facts", "reception")
+    __slots__ = ("_between_commands", "_goes", "_replies", "chunk_left", "conduct", "facts", "reception")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -39,6 +39,7 @@ class Exchange(Connection):
         self.conduct: Conduct
         self._replies: list[bytes] = []
         self._between_commands = False
+        self._goes = False  # the last reply was one after which the session ends
 
     # --- replies
 

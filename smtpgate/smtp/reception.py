@@ -11,7 +11,7 @@ from dataclasses import asdict
 
 from smtpgate.mailauth.authentication_results import format_field, without_forged
 from smtpgate.mailauth.message import Message
-from smtpgate.phases.engine import INTERNAL_ERROR
+from smtpgate.phases.asking import INTERNAL_ERROR
 from smtpgate.phases.facts import Address, Session, TlsFacts, Transaction
 from smtpgate.phases.phase import Phase
 from smtpgate.phases.reply import Reply

@@ -5,8 +5,9 @@ import ipaddress
 
 from smtpgate.dnsbl.lists import DnsLists
 from smtpgate.mailauth.message import Message
+from smtpgate.phases.asking import Limits
 from smtpgate.phases.context import Context
-from smtpgate.phases.engine import Engine, Limits
+from smtpgate.phases.engine import Engine
 from smtpgate.phases.facts import Address, Session, Transaction
 from smtpgate.phases.phase import KNOWN_IN, Input, Phase
 from smtpgate.phases.reply import Reply

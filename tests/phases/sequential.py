@@ -7,8 +7,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from smtpgate.mailauth.message import UNCHANGED
+from smtpgate.phases.asking import Limits
 from smtpgate.phases.context import Context
-from smtpgate.phases.engine import ENDLESS, Limits
+from smtpgate.phases.engine import ENDLESS
 from smtpgate.phases.facts import Transaction
 from smtpgate.phases.phase import Input, Phase
 from smtpgate.phases.policy import Policies, Policy

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from smtpgate.mailauth.authentication_results import MethodResult
-from smtpgate.phases.engine import Limits
+from smtpgate.phases.asking import Limits
 from smtpgate.phases.phase import Input, Phase
 from smtpgate.phases.reply import Reply
 from smtpgate.phases.verdict import DUNNO, PERMIT, Action, Verdict, dunno

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from smtpgate.mailauth.authentication_results import MethodResult
 from smtpgate.mailauth.message import Message
+from smtpgate.phases.asking import Limits, log
 from smtpgate.phases.context import Context
-from smtpgate.phases.engine import Engine, Limits, log
+from smtpgate.phases.engine import Engine
 from smtpgate.phases.facts import Session, Transaction
 from smtpgate.phases.message_action import Deed, MessageAction
 from smtpgate.phases.phase import KNOWN_IN, Input, Phase

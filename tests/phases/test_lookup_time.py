@@ -11,7 +11,8 @@ from smtpgate.config.load import load
 from smtpgate.dns.resolver import Answer, RecordType, Status
 from smtpgate.dns.time_limit import LookupTime, TimedResolver, leave
 from smtpgate.dnsbl.lists import DnsLists
-from smtpgate.phases.engine import Engine, Limits
+from smtpgate.phases.asking import Limits
+from smtpgate.phases.engine import Engine
 from smtpgate.phases.facts import Session, Transaction
 from smtpgate.phases.phase import Phase
 from tests.fakes import FakeDns

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from smtpgate.phases.engine import Limits
+from smtpgate.phases.asking import Limits
 from smtpgate.phases.phase import Input, Phase
 from smtpgate.phases.verdict import PERMIT, Action
 from tests.phases.scripted import Client, Question, rule, says

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from smtpgate.checks.registry import REGISTRY
-from smtpgate.phases.engine import Limits
+from smtpgate.phases.asking import Limits
 from smtpgate.phases.phase import Input, Phase
 from smtpgate.phases.rule import CheckSpec, Rule
 from smtpgate.phases.scored import scored, scored_spec

@@ -1,0 +1,150 @@
+"""Asking one rule: in its turn or ahead of it, bounded in time, and once for as long as its answer holds."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+
+from smtpgate.dns.deadlines import Deadlines
+from smtpgate.dns.interruption import Interruption
+from smtpgate.dns.time_limit import LookupTime, leave
+from smtpgate.phases.context import Context
+from smtpgate.phases.early import is_cheap
+from smtpgate.phases.facts import Session, Transaction
+from smtpgate.phases.reply import Reply
+from smtpgate.phases.rule import OnError, Rule
+from smtpgate.phases.verdict import DUNNO, PERMIT, Verdict, defer
+from smtpgate.store.greylist import StoreError
+
+log = logging.getLogger(__name__)
+
+INTERNAL_ERROR = Reply(451, "3.0", "Temporary internal error, please try again later")
+_ON_ERROR: Mapping[OnError, Verdict] = {"defer": defer(INTERNAL_ERROR), "permit": PERMIT, "skip": DUNNO}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of the engine. Times in seconds.
+
+    phase_timeout: how long a client may wait for look-ups before one answer; session_timeout: before all answers.
+    rule_timeout: for one rule; above the longest deadline that a check keeps itself (SPF: 20).
+    shadow_grace: how long a record waits for shadow rules after the last reply.
+    tasks_per_session: look-ups in flight for one session. settling: records that may wait at one time.
+    """
+
+    phase_timeout: float = 20.0
+    session_timeout: float = 60.0
+    rule_timeout: float = 25.0
+    shadow_grace: float = 2.0
+    tasks_per_session: int = 32
+    settling: int = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What asking a rule led to. ms: how long it took. error: what went wrong inside it, for the record."""
+
+    verdict: Verdict
+    ms: float
+    error: str | None = None
+
+
+Task = asyncio.Task[Outcome]
+
+
+class Asker:
+    """Runs checks and remembers what they answered; whatever goes wrong inside one is what its rule's on_error says.
+
+    ctx: handed to every check.
+    """
+
+    def __init__(self, ctx: Context, limits: Limits) -> None:
+        self._ctx = ctx
+        self._limits = limits
+        self._running: Deadlines[Interruption] = Deadlines(limits.rule_timeout, Interruption.interrupt, _now)
+
+    async def outcome(self, rule: Rule, tx: Transaction) -> Outcome:
+        """Ask a rule, or take the answer that still holds."""
+        if not rule.spec.memo:
+            if rule.spec.lookup:
+                self._time(tx.session).start()
+            return await self._ask(rule, tx)
+        memo = tx.memo_for(rule.spec.input)
+        kept = memo.get(rule.key)
+        if rule.spec.lookup and not isinstance(kept, Outcome):
+            self._time(tx.session).start()
+        if kept is None:
+            kept = await self._ask(rule, tx)
+        elif isinstance(kept, asyncio.Task):
+            kept = await kept
+        memo[rule.key] = kept
+        outcome: Outcome = kept
+        return outcome
+
+    def _time(self, session: Session) -> LookupTime:
+        """What the look-ups of a session have; only those that look something up have it."""
+        if session.lookup_time is None:
+            session.lookup_time = LookupTime(self._limits.phase_timeout, self._limits.session_timeout)
+        return session.lookup_time
+
+    def start(self, rule: Rule, tx: Transaction) -> Task | Outcome | None:
+        """Start asking a rule in the background, unless it was; None if too much is in flight."""
+        memo = tx.memo_for(rule.spec.input)
+        kept: Task | Outcome | None = memo.get(rule.key)
+        tasks = tx.session.tasks
+        if kept is None and len(tasks) < self._limits.tasks_per_session:
+            kept = asyncio.create_task(
+                self._ask_for_score(rule, tx) if rule.spec.score == "asks" else self._ask(rule, tx)
+            )
+            tasks.add(kept)
+            kept.add_done_callback(tasks.discard)
+            if rule.spec.memo:
+                memo[rule.key] = kept
+        return kept
+
+    async def _ask_for_score(self, rule: Rule, tx: Transaction) -> Outcome:
+        """Ask a threshold in shadow mode: what if the rules in shadow mode were enforced, too?"""
+        return await self._ask(rule, tx.with_score(await tx.score.with_shadow()))
+
+    async def _ask(self, rule: Rule, tx: Transaction) -> Outcome:
+        """Run the check, bounded in time; whatever goes wrong inside it becomes the rule's on_error."""
+        started = time.perf_counter()
+        error = None
+        within = self._time(tx.session).enter() if rule.spec.lookup else None
+        try:
+            if is_cheap(rule) or rule.spec.own_deadline:
+                verdict = await rule.check(tx, self._ctx)
+            else:
+                verdict = await self._in_time(rule.check(tx, self._ctx))
+        except TimeoutError:
+            error = f"no answer within {self._limits.rule_timeout:g} s"
+        except StoreError as trouble:
+            error = f"store: {trouble}"
+        except Exception as trouble:
+            log.exception("rule %s failed", rule.text)
+            error = f"{type(trouble).__name__}: {trouble}"
+        finally:
+            if within is not None:
+                leave(within)
+        if error is not None:
+            verdict = _ON_ERROR[rule.on_error]
+        return Outcome(verdict, (time.perf_counter() - started) * 1000, error)
+
+    async def _in_time(self, check: Awaitable[Verdict]) -> Verdict:
+        """Wait for a check, but not for ever. Raises TimeoutError."""
+        interruption = Interruption()
+        self._running.start(interruption, _now())
+        try:
+            return await check
+        except asyncio.CancelledError:
+            if interruption.happened():
+                raise TimeoutError from None
+            raise
+        finally:
+            self._running.stop(interruption)
+
+
+def _now() -> float:
+    """The loop's own time, which its timers keep."""
+    return asyncio.get_running_loop().time()
