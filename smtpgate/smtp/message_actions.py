@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 import logging
 from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from smtpgate.content import Content
@@ -51,10 +52,11 @@ async def carry_out(
         return [OK]
     redirect = by_deed.get(Deed.REDIRECT)
     copies = [deed.text for deed in deeds if deed.deed is Deed.BCC]
+    hand_over = _HandOver(delivery, outgoing, services, record, redirect.text if redirect else None, copies)
     if Deed.HOLD in by_deed:
-        return [await _hold(by_deed[Deed.HOLD].text, redirect, copies, delivery, outgoing, services, record)]
+        return [await hand_over.hold(by_deed[Deed.HOLD].text)]
     try:
-        all_take_it = await _address(redirect, copies, delivery, outgoing, services, record)
+        all_take_it = await hand_over.address()
     except BaseException:
         await delivery.abandon()  # or its connection would stay busy for ever
         raise
@@ -64,71 +66,66 @@ async def carry_out(
     return await delivery.deliver(outgoing, received)
 
 
-async def _address(
-    redirect: MessageAction | None,
-    copies: Sequence[str],
-    delivery: Redelivery,
-    outgoing: Content,
-    services: Services,
-    record: Record,
-) -> bool:
-    """Put all whom rules have named to the downstream; whether it takes them. Raises DownstreamUnavailable."""
-    if redirect and not await _put(delivery.redirect(redirect.text), redirect.text, record):
-        return False
-    for address in copies:
-        put = delivery.recipient(address, _silent(services))
-        if not await _put(put, address, record) and not await _copy(address, delivery, outgoing, services, record):
+@dataclass(frozen=True, slots=True)
+class _HandOver:
+    """A message on its way to others than the client named. redirect: who gets it alone. copies: who gets it, too."""
+
+    delivery: Redelivery
+    outgoing: Content
+    services: Services
+    record: Record
+    redirect: str | None
+    copies: Sequence[str]
+
+    async def address(self) -> bool:
+        """Put all whom rules have named to the downstream; whether it takes them. Raises DownstreamUnavailable."""
+        if self.redirect is not None and not await self._put(self.delivery.redirect(self.redirect), self.redirect):
             return False
-    return True
+        for address in self.copies:
+            put = self.delivery.recipient(address, self._silent())
+            if not await self._put(put, address) and not await self._copy(address):
+                return False
+        return True
 
+    async def hold(self, reason: str) -> RelayReply:
+        """Put it into the quarantine, with those who are to get it."""
+        await self.delivery.abandon()
+        record, services = self.record, self.services
+        redirect = self.redirect
+        recipients = list(self.delivery.accepted) if redirect is None else [(redirect, RcptParameters())]
+        recipients += [(address, self._silent()) for address in self.copies]
+        envelope = held_envelope(self.delivery.envelope, recipients)
+        envelope |= {"ref": record.ref, "at": record.at, "reason": reason}
+        name = f"{int(record.at)}-{record.ref}"
+        loop, keep = asyncio.get_running_loop(), services.quarantine.keep
+        try:
+            await loop.run_in_executor(services.spool.threads, keep, name, envelope, self.outgoing)
+        except OSError as trouble:
+            log.warning("the message %s cannot be held: %s", record.ref, trouble)
+            record.add(record.relay, RelayEntry("HOLD", str(trouble), 0.0))
+            return NO_ROOM
+        record.add(record.relay, RelayEntry("HOLD", f"quarantine: {name}", 0.0))
+        record.outcome = HELD
+        return OK
 
-async def _put(put: Awaitable[RelayReply], address: str, record: Record) -> bool:
-    """Whether the downstream takes a recipient that a rule has named. Raises DownstreamUnavailable."""
-    answer = await put
-    record.add(record.relay, RelayEntry(f"RCPT {address}", str(answer), 0.0))
-    return answer.is_positive
+    async def _put(self, put: Awaitable[RelayReply], address: str) -> bool:
+        """Whether the downstream takes a recipient that a rule has named. Raises DownstreamUnavailable."""
+        answer = await put
+        self.record.add(self.record.relay, RelayEntry(f"RCPT {address}", str(answer), 0.0))
+        return answer.is_positive
 
+    async def _copy(self, address: str) -> bool:
+        """Send a copy by itself: the address may have another route. Raises DownstreamUnavailable."""
+        copy = self.services.downstream.begin(self.delivery.envelope)
+        if not await self._put(copy.recipient(address, self._silent()), address):
+            await copy.abandon()
+            return False
+        answers = await copy.deliver(self.outgoing)
+        return all(answer.is_positive for answer in answers)
 
-async def _copy(address: str, delivery: Redelivery, outgoing: Content, services: Services, record: Record) -> bool:
-    """Send a copy by itself: the address may have another route. Raises DownstreamUnavailable."""
-    copy = services.downstream.begin(delivery.envelope)
-    if not await _put(copy.recipient(address, _silent(services)), address, record):
-        await copy.abandon()
-        return False
-    answers = await copy.deliver(outgoing)
-    return all(answer.is_positive for answer in answers)
-
-
-def _silent(services: Services) -> RcptParameters:
-    """As Postfix does, the sender hears nothing of a copy (RFC 3461 §4.1)."""
-    return RcptParameters("NEVER" if "DSN" in (services.downstream.extensions or ()) else None)
-
-
-async def _hold(
-    reason: str,
-    redirect: MessageAction | None,
-    copies: Sequence[str],
-    delivery: Redelivery,
-    outgoing: Content,
-    services: Services,
-    record: Record,
-) -> RelayReply:
-    """Put a message into the quarantine, with those who are to get it."""
-    await delivery.abandon()
-    recipients = [(redirect.text, RcptParameters())] if redirect else list(delivery.accepted)
-    recipients += [(address, _silent(services)) for address in copies]
-    envelope = held_envelope(delivery.envelope, recipients) | {"ref": record.ref, "at": record.at, "reason": reason}
-    name = f"{int(record.at)}-{record.ref}"
-    loop = asyncio.get_running_loop()
-    try:
-        await loop.run_in_executor(services.spool.threads, services.quarantine.keep, name, envelope, outgoing)
-    except OSError as trouble:
-        log.warning("the message %s cannot be held: %s", record.ref, trouble)
-        record.add(record.relay, RelayEntry("HOLD", str(trouble), 0.0))
-        return NO_ROOM
-    record.add(record.relay, RelayEntry("HOLD", f"quarantine: {name}", 0.0))
-    record.outcome = HELD
-    return OK
+    def _silent(self) -> RcptParameters:
+        """As Postfix does, the sender hears nothing of a copy (RFC 3461 §4.1)."""
+        return RcptParameters("NEVER" if "DSN" in (self.services.downstream.extensions or ()) else None)
 
 
 def held_envelope(envelope: Envelope, recipients: Recipients) -> dict[str, Any]:
