@@ -40,8 +40,7 @@ virtual_uid_maps = static:{uid}
 virtual_gid_maps = static:{gid}
 """
 # Nothing is chrooted: the queue directory holds no copies of the system's files.
-_MASTER_CF = """
-{address}:{port} inet n - n - 20 smtpd
+POSTFIX_SERVICES = """
 pickup   unix n - n 60   1 pickup
 cleanup  unix n - n -    0 cleanup
 qmgr     unix n - n 300  1 qmgr
@@ -52,11 +51,14 @@ trace    unix - - n -    0 bounce
 proxymap unix - - n -    - proxymap
 error    unix - - n -    - error
 retry    unix - - n -    - error
-virtual  unix - n n -    - virtual
 anvil    unix - - n -    1 anvil
-showq    unix n - n -    - showq
 postlog  unix-dgram n - n - 1 postlogd
 """
+_MASTER_CF = f"""
+{{address}}:{{port}} inet n - n - 20 smtpd
+virtual  unix - n n -    - virtual
+showq    unix n - n -    - showq
+{POSTFIX_SERVICES}"""
 
 
 class Postfix:

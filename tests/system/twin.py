@@ -23,6 +23,7 @@ from smtpgate.dns.stub import StubResolver
 from smtpgate.values import Endpoint
 from tests.dns.name_server import name_server
 from tests.harness import serving
+from tests.system.peers import POSTFIX_SERVICES
 from tests.system.program import PATIENCE, require
 from tests.system.twin_sessions import CONTENT, RuleLists, Session, every_session
 from tests.system.twin_zone import ADDRESSES, CLIENTS, MYNETWORKS, SERVER, SERVER_6, answers
@@ -64,21 +65,7 @@ strict_rfc821_envelopes = yes
 strict_smtputf8 = yes
 parent_domain_matches_subdomains = smtpd_access_maps
 """
-_MASTER_CF = """
-pickup   unix n - n 60  1 pickup
-cleanup  unix n - n -   0 cleanup
-qmgr     unix n - n 300 1 qmgr
-rewrite  unix - - n -   - trivial-rewrite
-bounce   unix - - n -   0 bounce
-defer    unix - - n -   0 bounce
-trace    unix - - n -   0 bounce
-proxymap unix - - n -   - proxymap
-discard  unix - - n -   - discard
-error    unix - - n -   - error
-retry    unix - - n -   - error
-anvil    unix - - n -   1 anvil
-postlog  unix-dgram n - n - 1 postlogd
-"""
+_MASTER_CF = f"\ndiscard  unix - - n -   - discard{POSTFIX_SERVICES}"
 
 
 def rules_of_postfix() -> frozenset[str]:
