@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.kill_peers import Client, Death, Downstream, Fate
-from bench.processes import free_port, server, workplace
+from bench.ports import free_port
+from bench.processes import server, workplace
 from smtpgate.server.control import ControlError, ask
 
 _CONFIG = """

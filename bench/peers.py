@@ -15,7 +15,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.processes import PATIENCE, Unusable, free_port, require, server, wait_until_listening
+from bench.ports import free_port
+from bench.processes import PATIENCE, Unusable, require, server, wait_until_listening
 
 RECIPIENT = "you@example.test"
 # A list of rules in main.cf's words, which mean the same to both. The client is not in mynetworks.

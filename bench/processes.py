@@ -26,14 +26,6 @@ def require(program: str, package: str = "postfix") -> str:
     return found
 
 
-def free_port() -> int:
-    """A port on 127.0.0.1 on which nobody listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
 @contextlib.contextmanager
 def workplace() -> Iterator[Path]:
     """A directory that is gone afterwards. Other users may enter it: Postfix's daemons are one."""

@@ -18,7 +18,8 @@ from bench import cpu
 from bench.mail import KEY_NAME, Kind, kinds
 from bench.name_server import NameServer
 from bench.peers import smtp_sink
-from bench.processes import Unusable, free_port, server, workplace
+from bench.ports import free_port
+from bench.processes import Unusable, server, workplace
 from bench.strangers import Strangers
 from bench.watched_server import THRESHOLD
 

@@ -80,8 +80,7 @@ def smtp_sink(tmp_path: Path) -> Iterator[SmtpSink]:
     """An smtp-sink that is not started yet."""
     server = SmtpSink(tmp_path)
     yield server
-    if not server.program.has_ended:
-        server.program.kill()
+    server.program.kill()
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import signal
 import socket
 from pathlib import Path
 
+from bench.ports import free_port
 from tests.certificates import Certificate, issue
-from tests.system.program import PATIENCE, Program, free_port, missing, require_root
+from tests.system.program import PATIENCE, Program, missing, require_root
 
 # Debian does not install it beside Postfix: .ci/run unpacks it here.
 _UNPACKED = "/opt/exim/usr/sbin"
@@ -91,9 +92,8 @@ class Exim:
 
     def stop(self) -> None:
         """End all of its processes."""
-        if not self.program.has_ended:
-            self.program.signal(signal.SIGTERM)
-            self.program.wait()
+        self.program.signal(signal.SIGTERM)
+        self.program.wait()
 
     def body(self, reply: bytes) -> bytes:
         """The body of the message that a reply is about, as it lies in the queue; line ends are CRLF again."""

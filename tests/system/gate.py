@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bench.ports import free_port
 from smtpgate.server.control import ask
-from tests.system.program import PATIENCE, Program, free_port
+from tests.system.program import PATIENCE, Program
 
 ROOT = Path(__file__).parents[2]
 
@@ -98,7 +99,9 @@ class Gate:
         """End all talks, and the server if it still runs."""
         for talk in self._talks:
             talk.close()
-        if not self.program.has_ended:
+        if self.program.has_ended:
+            self.program.wait()
+        else:
             self.stop()
 
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -10,9 +10,10 @@ import socket
 import subprocess
 from pathlib import Path
 
+from bench.ports import free_port
 from tests.system.gate import Talk
 from tests.system.messages import ref
-from tests.system.program import PATIENCE, Program, free_port, require, require_root
+from tests.system.program import PATIENCE, Program, require, require_root
 
 # Who owns the delivered mail: nobody else's mail is his.
 _OWNER = pwd.getpwnam("nobody")
@@ -97,7 +98,7 @@ class Postfix:
             subprocess.run(
                 [self._postfix, "-c", self._config, "stop"], check=True, capture_output=True, timeout=PATIENCE
             )
-            self.program.wait()
+        self.program.wait()
 
     def delivered(self, reply: bytes | str, user: str = "you") -> bytes:
         """What a user got of the message that the gate's reply is about, once it is in the Maildir."""
@@ -173,9 +174,8 @@ class Dovecot:
 
     def stop(self) -> None:
         """End all of its processes."""
-        if not self.program.has_ended:
-            self.program.signal(signal.SIGTERM)
-            self.program.wait()
+        self.program.signal(signal.SIGTERM)
+        self.program.wait()
 
     def delivered(self, reply: bytes | str, user: str = "you") -> bytes:
         """What a user got of the message that the gate's reply is about: LMTP answers when it is in the Maildir."""

@@ -10,7 +10,8 @@ import dns.message
 import dns.rdatatype
 import dns.rrset
 
-from tests.system.program import PATIENCE, Program, free_port, require, require_root
+from bench.ports import free_port
+from tests.system.program import PATIENCE, Program, require, require_root
 
 # What policyd-spf's library would read from /etc/resolv.conf.
 _SITECUSTOMIZE = """
@@ -42,8 +43,7 @@ class Postgrey:
 
     def stop(self) -> None:
         """End it."""
-        if not self.program.has_ended:
-            self.program.kill()
+        self.program.kill()
 
 
 class PolicydSpf:

@@ -1,10 +1,9 @@
-"""Programs that run beside a test, what they print, and the free ports that they listen on."""
+"""Programs that run beside a test, and what they print."""
 
 import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from typing import IO
 import pytest
 
 # A test that waits for something that never comes must end by itself; nothing waits this long when all is well.
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def require(program: str, package: str) -> str:
@@ -37,14 +36,6 @@ def missing(reason: str) -> None:
     if os.environ.get("SMTPGATE_REQUIRE_SYSTEM") == "1":
         pytest.fail(f"{reason} (SMTPGATE_REQUIRE_SYSTEM=1)")
     pytest.skip(reason)
-
-
-def free_port() -> int:
-    """A port on 127.0.0.1 on which nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 class Program:
@@ -101,7 +92,7 @@ class Program:
         return lines[times - 1]
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal."""
+        """Send a signal, unless it has ended."""
         self._process.send_signal(number)
 
     def wait(self) -> int:
@@ -123,7 +114,7 @@ class Program:
         return False
 
     def kill(self) -> None:
-        """End it at once, as a power failure would."""
+        """End it at once, as a power failure would; nothing happens if it has ended."""
         self._process.kill()
         self._process.wait(PATIENCE)
         self._close()

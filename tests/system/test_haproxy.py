@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
 from tests.system.gate import Gate
 from tests.system.peers import in_maildir
-from tests.system.program import Program, free_port, require
+from tests.system.program import Program, require
 
 _GATE = """
 [server]

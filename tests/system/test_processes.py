@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
 from tests.system.gate import Gate
 from tests.system.peers import in_maildir
-from tests.system.program import PATIENCE, free_port, require_root
+from tests.system.program import PATIENCE, require_root
 
 MAIL = b"Subject: hello\r\n\r\nIt works.\r\n"
 

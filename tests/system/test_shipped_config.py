@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from bench.ports import free_port
 from tests.system.gate import ROOT, Gate
 from tests.system.messages import ref
 from tests.system.peers import in_maildir
-from tests.system.program import free_port
 
 
 @pytest.fixture

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
 from tests.certificates import NAME, Certificate, issue
 from tests.system.gate import Gate, Talk
 from tests.system.messages import body
 from tests.system.peers import in_maildir
-from tests.system.program import PATIENCE, free_port, require
+from tests.system.program import PATIENCE, require
 
 _CONFIG = """
 [server]
