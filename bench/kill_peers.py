@@ -53,7 +53,7 @@ class Downstream:
         self.altered: list[int] = []
         self._port = port
         self._server: asyncio.Server | None = None
-        self._connections: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
+        self._connections: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
         self._dies: Death | None = None
 
     @property
@@ -64,7 +64,7 @@ class Downstream:
     async def start(self) -> None:
         """Serve, again."""
         self._dies = None
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port, limit=_LARGEST)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port, limit=_LARGEST)
 
     def die(self, when: Death) -> None:
         """End as a power failure would; what was kept is kept."""
@@ -80,10 +80,16 @@ class Downstream:
     async def close(self) -> None:
         """Die for good, and wait until all connections have noticed."""
         self.die(Death.NOW)
-        await asyncio.gather(*(task for task in self._connections.values() if task))
+        await asyncio.gather(*self._connections.values())
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Known before its task has begun: who dies or closes in between must not forget it.
+        if self._server is None:
+            writer.transport.abort()
+        else:
+            self._connections[writer] = asyncio.create_task(self._serve(reader, writer))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections[writer] = asyncio.current_task()
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             writer.write(b"220 downstream ESMTP\r\n")
             while line := await reader.readline():
