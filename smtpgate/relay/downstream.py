@@ -25,7 +25,7 @@ class RelayReply:
         return 200 <= self.code < 300
 
     def __str__(self) -> str:
-        return " ".join(part for part in (str(self.code), self.enhanced, self.text) if part)
+        return " ".join(filter(None, (str(self.code), self.enhanced, self.text)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Connections to one downstream, kept for the next transaction."""
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from smtpgate.relay.connection import Connection
@@ -44,7 +43,7 @@ class ConnectionPool:
         self._idle: dict[Connection, float] = {}  # since when; the oldest first
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
-        self.offered: Mapping[str, str] | None = None  # what the latest connection offered
+        self.offered: frozenset[str] | None = None  # what the latest connection offered, keywords in upper case
 
     @property
     def idle(self) -> int:
@@ -76,7 +75,7 @@ class ConnectionPool:
             )
         finally:
             self._connecting -= 1
-        self.offered = connection.extensions
+        self.offered = frozenset(connection.extensions)
         if connection.is_open:
             self._open.add(connection)
         return connection

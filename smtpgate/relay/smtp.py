@@ -50,7 +50,7 @@ class SmtpDownstream:
     @property
     def extensions(self) -> frozenset[str] | None:
         """What it offered last, None if it was not connected to yet."""
-        return None if self._pool.offered is None else frozenset(self._pool.offered)
+        return self._pool.offered
 
     async def learn_extensions(self) -> None:
         """Connect once, which tells what it offers. Never raises."""

@@ -12,6 +12,7 @@ import hashlib
 import mmap
 import secrets
 from collections.abc import Callable
+from functools import lru_cache
 
 # A place: tag, open connections, minute, and what that minute brought: connections, messages, recipients.
 _TAG, _OPEN, _MINUTE, _RATES = 0, 1, 2, 3
@@ -75,7 +76,7 @@ class ClientCounts:
     ) -> None:
         self._words = words
         self._used = used
-        self._bucket = bucket
+        self._bucket = lru_cache(maxsize=1024)(bucket)  # a client is looked up several times while it is there
         self._own = own
         self._stride = stride
         self._clock = clock

@@ -136,12 +136,13 @@ class Dialog(Conversation):
         if len(tx.recipients) >= self.services.limits.recipients:
             self.answer("RCPT", TOO_MANY_RECIPIENTS)
             return
-        if self.refuse_share(f"RCPT {recipient}", self.conduct.recipient_share()):
+        command = f"RCPT {recipient.text}"
+        if self.refuse_share(command, self.conduct.recipient_share()):
             return
         reply = await self.reception.rcpt(recipient, parameters)
         if reply.is_positive:
-            self.reception.note(f"RCPT {recipient}", reply)
-        self.answer(f"RCPT {recipient}", reply)
+            self.reception.note(command, reply)
+        self.answer(command, reply)
 
     async def smtp_DATA(self, argument: str) -> None:
         """RFC 5321 §4.1.1.4."""
@@ -201,7 +202,7 @@ class Dialog(Conversation):
             self.answer("BDAT", Reply(250, "0.0", f"Ok: {size} octets"))
 
     async def _end_message(self) -> None:
-        reply = await self.reception.message()
+        reply = await self.reception.message(self.finish)
         # The reference stands in the final 250 too: it leads from the client's log to the record.
         self.answer_raw(f"{reply.line(self.reception.ref)}\r\n".encode())
         self.leave_after(reply)

@@ -13,9 +13,9 @@ What is replaced, and why:
 
 import asyncio
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from functools import lru_cache
-from typing import cast
+from typing import TypeVar, cast
 
 from aiosmtpd.smtp import SMTP
 
@@ -24,15 +24,17 @@ from smtpgate.smtp.services import Services
 from smtpgate.smtp.tls import HANDSHAKE_TIMEOUT, CertificateMode, TlsMode, start_tls
 from smtpgate.values import IPAddress, Network, unmapped
 
+T = TypeVar("T")
+
 
 class Connection(SMTP):
     """One client's connection. What is said on it is in the subclasses (exchange.py, conversation.py, dialog.py)."""
 
     # Whatever has no slot stands in a dictionary that each connection has for itself: kilobytes for an idle client.
     __slots__ = (
-        "_can_write", "_certificates", "_fd", "_handler_coroutine", "_is_slow_reader", "_listener", "_proxies",
-        "_shaking_hands", "_timeout_handle", "_waiting_since", "hostname", "intake", "loop", "services", "tls_mode",
-        "transport",
+        "_can_write", "_certificates", "_fd", "_handler_coroutine", "_is_finishing", "_is_slow_reader", "_listener",
+        "_proxies", "_shaking_hands", "_timeout_handle", "_waiting_since", "hostname", "intake", "loop", "services",
+        "tls_mode", "transport",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +61,7 @@ class Connection(SMTP):
         self._waiting_since: float | None = None
         self._fd: int | None = None
         self._shaking_hands = False
+        self._is_finishing = False
         self._is_slow_reader = False
         self._can_write: asyncio.Future[None] | None = None
 
@@ -82,15 +85,19 @@ class Connection(SMTP):
         return self.transport is not None and self.transport.get_extra_info("sslcontext") is None
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The connection is gone, and so is the handler; one that shakes hands is about to learn why that failed."""
+        """The connection is gone, and so is the handler, unless it is about to finish something.
+
+        One that shakes hands is about to learn why that failed.
+        """
         self.intake.end()
         self.resume_writing()
         if self._shaking_hands:
             return
         if self._timeout_handle is not None:
             self._timeout_handle.cancel()
-        self._handler_coroutine.cancel()
         self.transport = None
+        if not self._is_finishing:
+            self._handler_coroutine.cancel()
 
     def pause_writing(self) -> None:
         """The client does not read what it is sent."""
@@ -120,6 +127,19 @@ class Connection(SMTP):
                 await self._can_write
             finally:
                 self._can_write = self._waiting_since = None
+
+    async def finish(self, work: Awaitable[T]) -> T:
+        """Do something to its end, whether or not the client is still there. Raises ConnectionError if it is not."""
+        self._is_finishing = True
+        self.services.background.add(self._handler_coroutine)
+        try:
+            result = await work
+        finally:
+            self._is_finishing = False
+            self.services.background.discard(self._handler_coroutine)
+        if self.transport is None:
+            raise ConnectionResetError("the client is gone")
+        return result
 
     def close_after(self, last_words: bytes) -> None:
         """Send and close."""

@@ -3,10 +3,9 @@
 It knows nothing of sockets or syntax: the dialog calls it with parsed facts and sends the replies that it returns.
 """
 
-import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 
 from smtpgate.mailauth.authentication_results import format_field, without_forged
@@ -71,7 +70,7 @@ class Reception:
 
     async def connect(self) -> Reply | None:
         """The CLIENT phase; a reply is a refusal."""
-        return await self._decide(Phase.CLIENT, Transaction(self.session))
+        return await self._decide(Phase.CLIENT)
 
     def secured(self, tls: TlsFacts) -> None:
         """The TLS handshake is done. Ends a transaction (RFC 3207 §4.2)."""
@@ -100,7 +99,7 @@ class Reception:
         self.session.set_helo(name, esmtp=esmtp)
         if self._outside is not None:
             self._outside.helo = name
-        refusal = await self._decide(Phase.HELO, Transaction(self.session))
+        refusal = await self._decide(Phase.HELO)
         if refusal is not None:
             self.session.helo = None
         return refusal
@@ -169,8 +168,11 @@ class Reception:
         self.incoming = Incoming(services.limits.message_size, storage, services.lines)
         return self.incoming
 
-    async def message(self) -> Reply:
-        """END_OF_DATA for the content, then the hand-over; the reply is noted."""
+    async def message(self, finish: Callable[[Awaitable[Reply]], Awaitable[Reply]]) -> Reply:
+        """END_OF_DATA for the content, then the hand-over; the reply is noted.
+
+        finish: awaits the hand-over, which the client's disappearance must not cancel.
+        """
         tx, delivery, incoming = self.tx, self._delivery, self.incoming
         assert tx is not None and delivery is not None and incoming is not None
         content = await incoming.finish()
@@ -186,10 +188,9 @@ class Reception:
         if refusal is not None:
             self.note(END_OF_DATA, refusal)
             return refusal
-        # From here on the client's disappearance must not cancel anything: the hand-over ends the transaction.
+        # The hand-over ends the transaction.
         self.tx, self._delivery, self.incoming = None, None, None
-        work = self._hand_over(delivery, message, incoming, tx, self._record)
-        return await asyncio.shield(self._services.run(work))
+        return await finish(self._hand_over(delivery, message, incoming, tx, self._record))
 
     def gives_up(self, reply: Reply) -> None:
         """The server ends the session, or goes no further, whatever it was about."""
@@ -213,9 +214,11 @@ class Reception:
             self._finish(Transaction(self.session), outside)
         self._engine.settling.end_session(self.session)
 
-    async def _decide(self, phase: Phase, tx: Transaction) -> Reply | None:
+    async def _decide(self, phase: Phase, tx: Transaction | None = None) -> Reply | None:
+        """Ask a phase. tx: None before MAIL."""
         if not self._engine.is_concerned(phase):
             return None
+        tx = tx or Transaction(self.session)
         await self._engine.prefetch(phase, tx)
         decision = await self._engine.decide(phase, tx, self._record)
         if decision.reply is not None:

@@ -1,11 +1,15 @@
 """BDAT where it goes wrong: the client leaves, its chunk is dropped, nothing is left over."""
 
+import asyncio
+
 import pytest
 
 from smtpgate.server.tls import ServerTls
 from smtpgate.smtp.limits import DialogLimits
 from tests.certificates import Certificate
+from tests.fakes import FakeDownstream
 from tests.harness import serving
+from tests.loops import until
 from tests.smtp.test_session import ENVELOPE, assert_serves, reset, say
 
 STAGES = {
@@ -44,6 +48,24 @@ async def test_hanging_up_between_chunks_drops_the_message() -> None:
         [record] = await gate.settled()
         assert (gate.downstream.messages, record.outcome, gate.services.memory.held) == ([], "abandoned", 0)
         await assert_serves(gate)
+
+
+async def test_what_a_client_sent_ahead_is_not_done_when_it_is_gone() -> None:
+    """It will try again all that it got no answer to."""
+    answer = asyncio.Event()
+    downstream = FakeDownstream(gate=answer)
+    async with serving(downstream=downstream) as gate:
+        async with gate.client() as client:
+            await say(client, ENVELOPE)
+            message = b"BDAT 6 LAST\r\nA: b\r\n"
+            await client.send(message, *ENVELOPE[1:], message)
+            await downstream.delivering.wait()
+            (connection,) = gate.services.connections
+            reset(client)
+            await until(lambda: connection.transport is None)
+        answer.set()
+        [record] = await gate.settled()
+        assert (len(downstream.messages), record.outcome) == (1, "accepted")
 
 
 async def test_replies_are_there_before_the_chunk() -> None:

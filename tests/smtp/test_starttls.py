@@ -310,7 +310,8 @@ async def test_tls_ends_after_the_final_dot(mode: TlsMode, how: str, certificate
             await client.send(BODY + b".\r\n")
             await downstream.delivering.wait()
             hang_up(client, how)
-            await until(lambda: not gate.services.connections)
+            (connection,) = gate.services.connections
+            await until(lambda: connection.transport is None)
         go_on.set()
         assert only(await gate.settled()).outcome == "accepted"
         assert len(downstream.messages) == 1
