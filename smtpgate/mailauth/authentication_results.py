@@ -14,7 +14,11 @@ _TAB_WIDTH = 8
 _PLAIN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,64}(?:@[A-Za-z0-9.-]{1,255})?\Z")
 # How far into a field its authserv-id is looked for.
 _LONGEST_ID = 1000
-_BLANKS = b" \t\r\n"
+# Real fields have a handful of comments. What has more parentheses is not read, since that takes long.
+_MOST_PARENTHESES = 50
+_MOST_RECEIVERS = 50
+_BLANKS = re.compile(rb"[ \t\r\n]*+")
+_CTEXT = re.compile(rb"(?:[^()\\]|\\.)*+", re.DOTALL)  # RFC 5322 §3.2.2, or any octet
 _ID = re.compile(rb'"(?P<quoted>(?:[^"\\]|\\.)*+)"|(?P<token>[^\x00-\x20()<>@,;:\\"/\[\]?=\x7f]++)', re.DOTALL)
 # What may follow the authserv-id: a version, then the results or nothing.
 _AFTER_ID = re.compile(rb"\d{0,9}[ \t\r\n]*(?:[;(]|\Z)")
@@ -31,6 +35,10 @@ class MethodResult:
     result: str
     reason: str | None = None
     properties: tuple[tuple[str, str], ...] = ()
+
+
+class _Unreadable(Exception):
+    """Nobody writes such a field, so it may be meant to be misread."""
 
 
 _AUTHENTICATION_RESULTS = b"authentication-results"
@@ -90,17 +98,21 @@ def _value(text: str) -> str:
 def _is_forged(field: HeaderField, own: bytes) -> bool:
     if field.name not in (_AUTHENTICATION_RESULTS, _RECEIVED_SPF):
         return False
+    value = field.value
     # Without our name in it, escaped or not, a field cannot pretend anything.
-    if own not in field.value.lower().replace(b"\\", b""):
+    if own not in value.lower().replace(b"\\", b""):
         return False
-    if field.name == _RECEIVED_SPF:
-        return _names_receiver(field.value, own)
-    claimed = _authserv_id(field.value)
+    try:
+        if field.name == _RECEIVED_SPF:
+            return _names_receiver(value, own)
+        claimed = _authserv_id(value)
+    except _Unreadable:
+        return True
     return claimed is None or claimed.lower().removesuffix(b".") == own
 
 
 def _authserv_id(value: bytes) -> bytes | None:
-    """The authserv-id of a field's value (RFC 8601 §2.2); None if it cannot be read."""
+    """The authserv-id of a field's value (RFC 8601 §2.2); None if it has none. Raises _Unreadable."""
     value = value[:_LONGEST_ID]
     start = _skip_comments(value, 0)
     found = _ID.match(value, start)
@@ -114,26 +126,32 @@ def _authserv_id(value: bytes) -> bytes | None:
 
 
 def _skip_comments(value: bytes, at: int) -> int:
-    """The offset behind blanks and comments (RFC 5322 §3.2.2: CFWS), which may be nested."""
+    """The offset behind blanks and comments (RFC 5322 §3.2.2: CFWS), which may be nested. Raises _Unreadable."""
     depth = 0
-    while at < len(value):
-        char = value[at : at + 1]
-        if char == b"(":
+    for _ in range(_MOST_PARENTHESES):
+        skipped = (_CTEXT if depth else _BLANKS).match(value, at)
+        assert skipped is not None  # nothing is as good as something
+        at = skipped.end()
+        if value.startswith(b"(", at):
             depth += 1
-        elif char == b")" and depth:
+        elif depth and value.startswith(b")", at):
             depth -= 1
-        elif char == b"\\" and depth:
-            at += 1
-        elif not depth and char not in _BLANKS:
-            break
+        else:
+            return at
         at += 1
-    return at
+    raise _Unreadable
 
 
 def _names_receiver(value: bytes, own: bytes) -> bool:
-    """Whether our name stands behind `receiver=` (RFC 7208 §9.1), whatever comments stand between."""
+    """Whether our name stands behind `receiver=` (RFC 7208 §9.1), whatever comments stand between.
+
+    Raises _Unreadable.
+    """
     named = re.compile(rb'"?' + re.escape(own) + rb"(?!\.?[a-z0-9_-])")
-    for pair in value.lower().replace(b"\\", b"").split(b"receiver")[1:]:
+    pairs = value.lower().replace(b"\\", b"").split(b"receiver", _MOST_RECEIVERS + 1)[1:]
+    if len(pairs) > _MOST_RECEIVERS:
+        raise _Unreadable
+    for pair in pairs:
         equals = _skip_comments(pair[:_LONGEST_ID], 0)
         if pair[equals : equals + 1] == b"=" and named.match(pair, _skip_comments(pair[:_LONGEST_ID], equals + 1)):
             return True

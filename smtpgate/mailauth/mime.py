@@ -13,8 +13,9 @@ from smtpgate.mailauth.mime_fields import MOST_PARAMETERS, media_type, names, pa
 
 MOST_PARTS = 1000
 MOST_DEPTH = 50
-# Of one part's header: the octets of its Content fields, and its lines.
-_MOST_FIELDS = 64 * 1024
+# Of one part's header: the octets of a line, those of all Content fields, and the lines.
+_LONGEST_LINE = 64 * 1024
+_MOST_FIELDS = 32 * 1024
 _MOST_LINES = MOST_HEADER_LINES
 _LONGEST_DELIMITER = 4096
 # Lines of headers, and of bodies those that begin as delimiters do: each costs microseconds.
@@ -78,7 +79,7 @@ class MimeWalker:
         end = data.find(b"\n", at)
         if end < 0:
             self._tail = data[at:]
-            if len(self._tail) > _MOST_FIELDS:
+            if len(self._tail) > _LONGEST_LINE:
                 self.too_complex = True
             return len(data)
         line = data[at:end].rstrip(b"\r")

@@ -5,12 +5,15 @@ in the length of the field; nothing that a stranger writes raises.
 """
 
 import codecs
+import encodings
 import itertools
+import pkgutil
 import re
 import unicodedata
 from base64 import b64decode
 from binascii import Error, a2b_qp
 from collections.abc import Iterator, Mapping, Sequence
+from encodings.aliases import aliases
 from urllib.parse import unquote_to_bytes
 
 LONGEST_NAME = 1024
@@ -23,6 +26,10 @@ _SECTION = re.compile(r"([^*]+)(?:\*([0-9]{1,3}))?(\*)?\Z")
 _ENCODED_WORD = re.compile(r"=\?([A-Za-z0-9_.:-]{1,40})(?:\*[^?\s]{0,40})?\?([bBqQ])\?([^?]*+)\?=(?:\s++(?==\?))?")
 # Python has encodings that are none of text, or whose time is not linear.
 _NO_CHARSETS = frozenset({"punycode", "idna", "unicode-escape", "raw-unicode-escape", "undefined"})
+# It remembers every name that it was ever asked for, and looks for a module of that name: only those are looked up that
+# it has.
+_CHARSETS = frozenset(aliases).union(module.name for module in pkgutil.iter_modules(encodings.__path__))
+_LONGEST_CHARSET = 40
 
 
 def media_type(value: str) -> str:
@@ -96,9 +103,9 @@ def _text(octets: bytes, charset: str) -> str:
     """Octets of a name in a character set; without it, ASCII is what can be told."""
     octets = octets[-4 * LONGEST_NAME :]
     try:
-        known = codecs.lookup(charset or "utf-8")
-        if known.name in _NO_CHARSETS:
+        name = encodings.normalize_encoding(charset[:_LONGEST_CHARSET]).lower() or "utf_8"
+        if name not in _CHARSETS or codecs.lookup(name).name in _NO_CHARSETS:
             raise LookupError
-        return octets.decode(known.name, "replace")
+        return octets.decode(name, "replace")
     except (LookupError, ValueError):
         return octets.decode("latin-1")

@@ -12,10 +12,11 @@ import idna
 from smtpgate.phases.facts import NULL_SENDER, Address
 from smtpgate.values import is_host_name
 
-# RFC 5321 §4.1.2; RFC 6531 §3.3 adds every non-ASCII character to atext, qtext and sub-domain.
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]+"
-_QUOTED = r'"(?:[ !#-\[\]-~\x80-\U0010ffff]|\\[ -~])*"'
-_DOMAIN = r"[A-Za-z0-9_\x80-\U0010ffff](?:[A-Za-z0-9_.\x80-\U0010ffff-]*)"
+# RFC 5321 §4.1.2; RFC 6531 §3.3 adds every non-ASCII character to atext, qtext and sub-domain. Those of Unicode's
+# second block of controls, and the blank behind it, are in nobody's name.
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\xa1-\U0010ffff-]+"
+_QUOTED = r'"(?:[ !#-\[\]-~\xa1-\U0010ffff]|\\[ -~])*"'
+_DOMAIN = r"[A-Za-z0-9_\xa1-\U0010ffff](?:[A-Za-z0-9_.\xa1-\U0010ffff-]*)"
 _LITERAL = r"\[[0-9A-Za-z:.]{1,64}\]"
 # RFC 5321 §4.1.1.3 and appendix C: a source route is accepted and ignored.
 _ROUTE = rf"(?:@{_DOMAIN}(?:,@{_DOMAIN})*:)?"

@@ -24,7 +24,7 @@ from smtpgate.smtp.outcome import combine, passed_on
 from smtpgate.smtp.redelivery import Redelivery
 from smtpgate.smtp.services import Services
 from smtpgate.smtp.storage import Storage
-from smtpgate.smtp.trace import MOST_HOPS, received_field
+from smtpgate.smtp.trace import MOST_HOPS, below, received_field
 
 log = logging.getLogger(__name__)
 
@@ -243,7 +243,7 @@ class Reception:
         """Give the message to the downstream; its answer is the client's, and ends the record."""
         started = time.perf_counter()
         try:
-            rest = without_forged(message.edited(tx.edits), self._services.hostname)
+            rest = below(without_forged(message.edited(tx.edits), self._services.hostname))
             outgoing = message.content.with_head(prepended(tx.deeds) + self._trace(tx, record) + rest)
             if tx.deeds:
                 answers = await carry_out(tx.deeds, delivery, outgoing, message.content, self._services, record)

@@ -9,6 +9,8 @@ from smtpgate.smtp.address import is_literal_or_name
 
 # Postfix: hopcount_limit. A message that passed more servers is going round in circles (RFC 5321 §6.3).
 MOST_HOPS = 50
+# What stands between two messages in an mbox file; some send it.
+_MBOX_LINES = re.compile(rb"(?:>*+From [^\n]*+\n)++", re.IGNORECASE)
 # What may not stand in a comment (RFC 5322 §3.2.2), or would end the quotes in it.
 _UNSAFE = re.compile(r'[^ -~]|[()\\"]')
 
@@ -38,6 +40,19 @@ def received_field(
         f"Received: from {name} ({address})\r\n\tby {hostname} (smtpgate) with {protocol} id {ref}{comment}{only};"
         f"\r\n\t{_date(int(now))}\r\n"
     ).encode()
+
+
+def below(head: bytes) -> bytes:
+    """A message's head as it can stand below our fields (Postfix's smtpd does the same).
+
+    A line of an mbox file would end the header section there; a first line that begins with a blank would go on with
+    the last of our fields.
+    """
+    fields = b""
+    if lines := _MBOX_LINES.match(head):
+        fields = b"".join(b"X-Mailbox-Line: " + line for line in lines[0].splitlines(keepends=True))
+        head = head[lines.end() :]
+    return fields + (b"\r\n" + head if head.startswith((b" ", b"\t")) else head)
 
 
 def _shown(certificate: ClientCertificate) -> str:

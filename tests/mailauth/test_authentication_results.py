@@ -101,6 +101,10 @@ def kept(*fields: str, body: str = "body\r\n") -> bool:
         (" (mx.example.org) other.example; none", True),
         (" spf=pass (sender IP is 192.0.2.1)", True),
         (" (((", True),
+        # so many parentheses are not read
+        (" " + "()" * 20 + " other.example; spf=pass smtp.helo=mx.example.org", True),
+        (" " + "()" * 200 + " other.example; spf=pass smtp.helo=mx.example.org", False),
+        (" " + "(" * 200 + ")" * 200 + " mx.example.org; none", False),
     ],
 )
 @pytest.mark.parametrize("name", ["Authentication-Results", "AUTHENTICATION-results \t"])
@@ -120,6 +124,9 @@ def test_forged_results(name: str, value: str, stays: bool) -> None:
         (" pass receiver=mx.example.org.evil.example", True),
         (" pass helo=mx.example.org; receiver=other.example", True),
         (" pass (mx.example.org: receiver)", True),
+        (" pass helo=mx.example.org" + " receiver" * 20, True),
+        (" pass" + " receiver" * 200 + "=mx.example.org", False),
+        (" pass receiver" + "()" * 200 + "=mx.example.org", False),
     ],
 )
 def test_forged_received_spf(value: str, stays: bool) -> None:

@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import encodings
 import time
 from email.message import EmailMessage, MIMEPart
 
@@ -148,6 +149,27 @@ def test_the_name_is_found(message: bytes) -> None:
 )
 def test_what_is_too_much_is_told(message: bytes) -> None:
     assert walked(message).too_complex
+
+
+@pytest.mark.parametrize("length", [10, 30, 5000])
+def test_python_keeps_no_stranger_s_charset_for_ever(length: int) -> None:
+    kept = dict(vars(encodings)["_cache"])
+    names = [f"{'x' * length}{number}" for number in range(3)]
+    fields = [f"name=\"=?{name}?q?a?=\"; name{name[-1]}*={name}''b" for name in names]
+    assert walked(f"Content-Type: a/b; {'; '.join(fields)}\r\n\r\n".encode()).parts
+    assert vars(encodings)["_cache"].keys() == kept.keys()
+
+
+@pytest.mark.parametrize(
+    ("charset", "name"),
+    [
+        ("", "é"), ("utf8", "é"), ("UTF-8", "é"), ("iso-8859-15", "€"), ("ISO_8859-2:1987", "ł"), ("Windows-1251", "ж"),
+        ("KOI8-U", "ї"), ("gb2312", "中"), ("Big5", "中"), ("Shift_JIS", "カ"), ("iso-2022-jp", "カ"), ("cp737", "ά"),
+    ],
+)  # fmt: skip
+def test_the_charsets_of_real_mail_are_known(charset: str, name: str) -> None:
+    octets = "".join(f"%{octet:02x}" for octet in name.encode(charset or "utf-8"))
+    assert list(names(parameters(f"x; filename*={charset}''{octets}.exe"), "filename")) == [f"{name}.exe"]
 
 
 def test_what_is_folded_below_another_field_is_no_part_of_it() -> None:

@@ -165,6 +165,22 @@ async def test_the_questions_of_an_expensive_record_are_bounded() -> None:
     assert len(dns.asked) == 1 + 10 * 11  # RFC 7208 §4.6.4
 
 
+async def test_others_have_their_turn_though_all_answers_are_there() -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    task = asyncio.create_task(others())
+    await asyncio.sleep(0)
+    await evaluate(FakeDns(TXT=MANY_INCLUDES), sender="ann@i0.org")
+    task.cancel()
+    assert turns >= 8  # RFC 7208 §4.6.4: ten look-ups
+
+
 async def test_the_result_tells_what_was_asked_and_what_matched() -> None:
     dns = FakeDns(TXT={"example.org": ["v=spf1 a:host.org -all"]}, A={"host.org": [INSIDE]})
     answer = await evaluate(dns)

@@ -39,6 +39,7 @@ def test_parsed(line: bytes, verb: str, argument: str) -> None:
         b"NOOP \0\r\n",
         b"NOOP\tx\r\n",
         b"NOOP \x7f\r\n",
+        "NOOP \x9b1m\r\n".encode(),
         b"NOOP \xff\r\n",
         "QÜIT\r\n".encode(),
         b"NOOP " + b"x" * 3000 + b"\r\n",
