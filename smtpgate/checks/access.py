@@ -3,6 +3,7 @@
 from smtpgate.phases.context import Context
 from smtpgate.phases.facts import Transaction
 from smtpgate.phases.reply import Reply
+from smtpgate.phases.subject import Subject, name_of, rejected
 from smtpgate.phases.verdict import DUNNO, PERMIT, Verdict
 from smtpgate.phases.verdict import defer as deferral
 from smtpgate.phases.verdict import defer_if_permit as deferral_if_permit
@@ -15,24 +16,24 @@ async def permit(tx: Transaction, ctx: Context) -> Verdict:
     return PERMIT
 
 
-async def reject(tx: Transaction, ctx: Context) -> Verdict:
+async def reject(tx: Transaction, ctx: Context, subject: Subject) -> Verdict:
     """Reject everything. Postfix: reject, 554 5.7.1."""
-    return rejection(Reply(554, "7.1", "Access denied"))
+    return rejection(Reply(554, "7.1", rejected(name_of(subject, tx), subject, "Access denied")))
 
 
-async def defer(tx: Transaction, ctx: Context) -> Verdict:
+async def defer(tx: Transaction, ctx: Context, subject: Subject) -> Verdict:
     """Defer everything. Postfix: defer, 450 4.3.2."""
-    return deferral(Reply(450, "3.2", "Try again later"))
+    return deferral(Reply(450, "3.2", rejected(name_of(subject, tx), subject, "Try again later")))
 
 
-async def defer_if_permit(tx: Transaction, ctx: Context) -> Verdict:
+async def defer_if_permit(tx: Transaction, ctx: Context, subject: Subject) -> Verdict:
     """Defer what nothing refuses. Postfix: defer_if_permit, 450 4.7.0."""
-    return deferral_if_permit(Reply(450, "7.0", "defer_if_permit requested"))
+    return deferral_if_permit(Reply(450, "7.0", rejected(name_of(subject, tx), subject, "defer_if_permit requested")))
 
 
-async def defer_if_reject(tx: Transaction, ctx: Context) -> Verdict:
+async def defer_if_reject(tx: Transaction, ctx: Context, subject: Subject) -> Verdict:
     """Defer what a later rule of this list would refuse for good. Postfix: defer_if_reject, 450 4.7.0."""
-    return deferral_if_reject(Reply(450, "7.0", "defer_if_reject requested"))
+    return deferral_if_reject(Reply(450, "7.0", rejected(name_of(subject, tx), subject, "defer_if_reject requested")))
 
 
 async def permit_inet_interfaces(tx: Transaction, ctx: Context) -> Verdict:

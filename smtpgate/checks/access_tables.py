@@ -14,11 +14,11 @@ from typing import Any
 
 from smtpgate.dns.lookups import confirmed_names, reverse_names
 from smtpgate.dns.resolver import Answer, RecordType, Status
-from smtpgate.phases.access_result import Subject
 from smtpgate.phases.access_table import TableUse, table_option
 from smtpgate.phases.context import Context
 from smtpgate.phases.facts import Address, Transaction
 from smtpgate.phases.rule import option
+from smtpgate.phases.subject import Subject
 from smtpgate.phases.verdict import DUNNO, Action, Verdict, dunno
 from smtpgate.tables.keys import Key, address_keys, domain_keys, mail_keys
 from smtpgate.values import is_address, is_host_name

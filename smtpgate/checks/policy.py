@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from smtpgate.dns.lookups import confirmed_names, reverse_names
-from smtpgate.phases.access_result import Subject, parse_result
+from smtpgate.phases.access_result import parse_result
 from smtpgate.phases.access_table import AccessTable, TableUse
 from smtpgate.phases.context import Context
 from smtpgate.phases.facts import Address, Transaction
 from smtpgate.phases.phase import Phase
 from smtpgate.phases.rule import option
+from smtpgate.phases.subject import Subject, name_of
 from smtpgate.phases.verdict import Verdict
 from smtpgate.policy.connection import PolicyUnavailable
 from smtpgate.policy.service import PolicyLimits, PolicyService, policy_service
@@ -57,13 +58,13 @@ class PolicyOptions:
         return PolicyLimits(self.timeout, self.try_limit, self.retry_delay, self.max_idle, self.max_ttl)
 
 
-async def check_policy_service(tx: Transaction, ctx: Context, options: PolicyOptions) -> Verdict:
+async def check_policy_service(tx: Transaction, ctx: Context, options: PolicyOptions, subject: Subject) -> Verdict:
     """Ask a policy service, and do what it says.
 
     Postfix: check_policy_service. A service that does not answer, or answers nonsense, is what `default_action` says,
     451 4.3.5 as in Postfix.
     """
-    phase, attributes = tx.phase, dict(_attributes(tx))
+    attributes = dict(_attributes(tx))
     name, reverse_name = await _client_names(tx, ctx)
     attributes |= {"client_name": name, "reverse_client_name": reverse_name, "policy_context": options.policy_context}
     evidence: dict[str, Any] = {"service": str(options.service)}
@@ -75,7 +76,8 @@ async def check_policy_service(tx: Transaction, ctx: Context, options: PolicyOpt
     except (PolicyUnavailable, ValueError) as trouble:
         evidence["failure"] = str(trouble)[:_LONGEST_EVIDENCE]
         result, rules = actions.read(actions.public_text)
-    return result.verdict(*_subject(tx, phase, name), evidence, rules)
+    about = f"{name}[{tx.session.client_address}]" if subject is Subject.CLIENT else name_of(subject, tx)
+    return result.verdict(subject, about, evidence, rules)
 
 
 async def _client_names(tx: Transaction, ctx: Context) -> tuple[str, str]:
@@ -151,20 +153,3 @@ def _state(tx: Transaction) -> str:
 def _unquoted(address: Address) -> str:
     """As Postfix has it inside: without quotes, the domain as the client wrote it."""
     return f"{address.local}@{address.text.rpartition('@')[2]}" if address.domain else address.text
-
-
-def _subject(tx: Transaction, phase: Phase | None, name: str) -> tuple[Subject, str]:
-    """What a refusal is about, as Postfix says it."""
-    match phase:
-        case None | Phase.CLIENT:
-            return Subject.CLIENT, f"{name}[{tx.session.client_address}]"
-        case Phase.HELO:
-            return Subject.HELO, tx.helo
-        case Phase.MAIL:
-            return Subject.SENDER, tx.sender.text
-        case Phase.RCPT:
-            return Subject.RECIPIENT, tx.recipient.text
-        case Phase.DATA:
-            return Subject.DATA, "DATA"
-        case _:
-            return Subject.END_OF_DATA, "END-OF-MESSAGE"

@@ -5,6 +5,7 @@ from smtpgate.phases.context import Context
 from smtpgate.phases.facts import Transaction
 from smtpgate.phases.reject_code import RejectCode
 from smtpgate.phases.reply import Reply
+from smtpgate.phases.subject import Subject, name_of, rejected
 from smtpgate.phases.verdict import DUNNO, Verdict, defer_if_permit, dunno, reject
 from smtpgate.values import is_fqdn
 
@@ -57,7 +58,7 @@ async def reject_unlisted_recipient(tx: Transaction, ctx: Context) -> Verdict:
     return reject(Reply(550, "1.1", f"<{tx.recipient.text[:256]}>: Recipient address rejected: User unknown"))
 
 
-async def reject_multi_recipient_bounce(tx: Transaction, ctx: Context) -> Verdict:
+async def reject_multi_recipient_bounce(tx: Transaction, ctx: Context, subject: Subject) -> Verdict:
     """Reject a bounce to several recipients: it answers one message, which had one sender.
 
     Postfix: reject_multi_recipient_bounce, 550 5.5.3.
@@ -67,4 +68,5 @@ async def reject_multi_recipient_bounce(tx: Transaction, ctx: Context) -> Verdic
     asked = tx.has_recipient and not any(one is tx.recipient for one in tx.recipients)
     if not tx.sender.is_null or accepted + asked < 2:
         return DUNNO
-    return reject(Reply(550, "5.3", "Multi-recipient bounce"), {"recipients": accepted + asked})
+    text = rejected(name_of(subject, tx), subject, "Multi-recipient bounce")
+    return reject(Reply(550, "5.3", text), {"recipients": accepted + asked})

@@ -29,21 +29,22 @@ from smtpgate.checks import (
 from smtpgate.phases.phase import Input
 from smtpgate.phases.reject_code import RejectCode
 from smtpgate.phases.rule import CheckSpec
+from smtpgate.phases.subject import Subject
 
 # What check_*_{a,mx,ns}_access look up servers of.
 _SUBJECTS = {
-    "client": Input.CLIENT,
-    "reverse_client_hostname": Input.CLIENT,
-    "helo": Input.HELO,
-    "sender": Input.SENDER,
-    "recipient": Input.RECIPIENT,
+    "client": (Input.CLIENT, Subject.CLIENT),
+    "reverse_client_hostname": (Input.CLIENT, Subject.REVERSE_CLIENT),
+    "helo": (Input.HELO, Subject.HELO),
+    "sender": (Input.SENDER, Subject.SENDER),
+    "recipient": (Input.RECIPIENT, Subject.RECIPIENT),
 }
 _ROWS = (
     CheckSpec("permit", access.permit, Input.CLIENT, terminal=True),
-    CheckSpec("reject", access.reject, Input.CLIENT, terminal=True, guard=True),
-    CheckSpec("defer", access.defer, Input.CLIENT, terminal=True, guard=True),
-    CheckSpec("defer_if_permit", access.defer_if_permit, Input.CLIENT, guard=True),
-    CheckSpec("defer_if_reject", access.defer_if_reject, Input.CLIENT),
+    CheckSpec("reject", access.reject, Input.CLIENT, subject="list", terminal=True, guard=True),
+    CheckSpec("defer", access.defer, Input.CLIENT, subject="list", terminal=True, guard=True),
+    CheckSpec("defer_if_permit", access.defer_if_permit, Input.CLIENT, subject="list", guard=True),
+    CheckSpec("defer_if_reject", access.defer_if_reject, Input.CLIENT, subject="list"),
     CheckSpec("sleep", waiting.sleep, Input.CLIENT, waiting.SleepOptions, effects=True, memo=False),
     CheckSpec("permit_inet_interfaces", access.permit_inet_interfaces, Input.CLIENT),
     CheckSpec("permit_mynetworks", access.permit_mynetworks, Input.CLIENT),
@@ -104,7 +105,13 @@ _ROWS = (
     ),
     CheckSpec("reject_rhsbl_sender", rhsbl.reject_rhsbl_sender, Input.SENDER, rhsbl.RhsblOptions, lookup=True),
     CheckSpec("reject_unlisted_sender", sender.reject_unlisted_sender, Input.SENDER),
-    CheckSpec("reject_multi_recipient_bounce", recipient.reject_multi_recipient_bounce, Input.SENDER, memo=False),
+    CheckSpec(
+        "reject_multi_recipient_bounce",
+        recipient.reject_multi_recipient_bounce,
+        Input.SENDER,
+        memo=False,
+        subject="list",
+    ),
     CheckSpec("reject_non_fqdn_recipient", recipient.reject_non_fqdn_recipient, Input.RECIPIENT),
     CheckSpec(
         "reject_unknown_recipient_domain",
@@ -116,7 +123,9 @@ _ROWS = (
     CheckSpec("reject_rhsbl_recipient", rhsbl.reject_rhsbl_recipient, Input.RECIPIENT, rhsbl.RhsblOptions, lookup=True),
     CheckSpec("permit_mx_backup", mx_backup.permit_mx_backup, Input.RECIPIENT, mx_backup.MxBackupOptions, lookup=True),
     CheckSpec("reject_unlisted_recipient", recipient.reject_unlisted_recipient, Input.RECIPIENT),
-    CheckSpec("reject_unauth_pipelining", pipelining.reject_unauth_pipelining, Input.CLIENT, memo=False),
+    CheckSpec(
+        "reject_unauth_pipelining", pipelining.reject_unauth_pipelining, Input.CLIENT, memo=False, subject="list"
+    ),
     CheckSpec("greylist", greylist.greylist, Input.RECIPIENT, greylist.GreylistOptions, effects=True, on_error="skip"),
     CheckSpec(
         "check_policy_service",
@@ -126,6 +135,7 @@ _ROWS = (
         effects=True,
         follows_list=True,
         own_deadline=True,
+        subject="list",
     ),
     CheckSpec(
         "reject_unverified_sender",
@@ -145,7 +155,12 @@ _ROWS = (
     CheckSpec("score", score.score, Input.CLIENT, score.ScoreOptions, lookup=True, on_error="skip", score="gives"),
     CheckSpec("check_score", score.check_score, Input.CLIENT, score.CheckScoreOptions, memo=False, score="asks"),
     CheckSpec(
-        "check_client_access", access_tables.check_client_access, Input.CLIENT, access_tables.AccessOptions, lookup=True
+        "check_client_access",
+        access_tables.check_client_access,
+        Input.CLIENT,
+        access_tables.AccessOptions,
+        lookup=True,
+        subject=Subject.CLIENT,
     ),
     CheckSpec(
         "check_reverse_client_hostname_access",
@@ -153,25 +168,55 @@ _ROWS = (
         Input.CLIENT,
         access_tables.ForeignNamesOptions,
         lookup=True,
-    ),
-    CheckSpec("check_helo_access", access_tables.check_helo_access, Input.HELO, access_tables.AccessOptions),
-    CheckSpec("check_sender_access", access_tables.check_sender_access, Input.SENDER, access_tables.AccessOptions),
-    CheckSpec(
-        "check_recipient_access", access_tables.check_recipient_access, Input.RECIPIENT, access_tables.AccessOptions
+        subject=Subject.REVERSE_CLIENT,
     ),
     CheckSpec(
-        "check_ccert_access", access_tables.check_ccert_access, Input.CLIENT, access_tables.AccessOptions, memo=False
+        "check_helo_access",
+        access_tables.check_helo_access,
+        Input.HELO,
+        access_tables.AccessOptions,
+        subject=Subject.HELO,
     ),
-    CheckSpec("check_sasl_access", access_tables.check_sasl_access, Input.SENDER, access_tables.AccessOptions),
+    CheckSpec(
+        "check_sender_access",
+        access_tables.check_sender_access,
+        Input.SENDER,
+        access_tables.AccessOptions,
+        subject=Subject.SENDER,
+    ),
+    CheckSpec(
+        "check_recipient_access",
+        access_tables.check_recipient_access,
+        Input.RECIPIENT,
+        access_tables.AccessOptions,
+        subject=Subject.RECIPIENT,
+    ),
+    CheckSpec(
+        "check_ccert_access",
+        access_tables.check_ccert_access,
+        Input.CLIENT,
+        access_tables.AccessOptions,
+        memo=False,
+        subject=Subject.CERTIFICATE,
+    ),
+    CheckSpec(
+        "check_sasl_access",
+        access_tables.check_sasl_access,
+        Input.SENDER,
+        access_tables.AccessOptions,
+        subject=Subject.LOGIN,
+    ),
     CheckSpec(
         "reject_attachment", attachments.reject_attachment, Input.MESSAGE, attachments.AttachmentOptions, lookup=True
     ),
     CheckSpec("header_checks", header_checks.header_checks, Input.MESSAGE, header_checks.HeaderOptions, lookup=True),
     CheckSpec("check_dkim", dkim.check_dkim, Input.MESSAGE, dkim.DkimOptions, lookup=True),
     *(
-        CheckSpec(f"check_{subject}_{kind}_access", check, known, access_tables.ForeignNamesOptions, lookup=True)
-        for subject, known in _SUBJECTS.items()
-        for kind, check in access_tables.server_access(subject).items()
+        CheckSpec(
+            f"check_{of}_{kind}_access", check, known, access_tables.ForeignNamesOptions, lookup=True, subject=subject
+        )
+        for of, (known, subject) in _SUBJECTS.items()
+        for kind, check in access_tables.server_access(of).items()
     ),
 )
 REGISTRY: Mapping[str, CheckSpec] = MappingProxyType({row.name: row for row in _ROWS})

@@ -18,6 +18,7 @@ from smtpgate.phases.access_table import Place, TableReference, TableUse
 from smtpgate.phases.phase import DELAYED, FIRST_PHASE, KNOWN_IN, Input, Phase
 from smtpgate.phases.rule import Check, CheckSpec, OnError, Rule, option
 from smtpgate.phases.scored import scored, scored_spec
+from smtpgate.phases.subject import OF_LIST, Subject, known_from
 from smtpgate.values import choice, points
 
 _A_RULE = 'a rule such as "permit_mynetworks" or { rule = "greylist", mode = "shadow" }'
@@ -57,6 +58,7 @@ class RuleReader:
 
     delay_reject: CLIENT, HELO and MAIL lists know what RCPT knows, because they are answered there. tables, classes:
     that rules may name; the document's, unless given. permits: whether rules may end their list with a permission.
+    subject: what rules speak of that speak of nothing in particular, if it is not what their list is about.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class RuleReader:
         tables: TableReader | None = None,
         classes: Classes | None = None,
         permits: bool = True,
+        subject: Subject | None = None,
     ) -> None:
         self._document = document
         self._registry = registry
@@ -77,6 +80,7 @@ class RuleReader:
         self.tables = tables or TableReader(document)
         self._classes = classes or Classes(document, {*registry, *ALIASES})
         self._permits = permits
+        self._subject = subject
 
     def read(self, table: Mapping[str, Any]) -> dict[Phase, list[Placed]]:
         """The rules of every phase; errors are noted in the document."""
@@ -118,6 +122,7 @@ class RuleReader:
             tables=self.tables,
             classes=self._classes,
             permits=place.permits,
+            subject=place.subject,
         )
         rules = split_names(names, self._most_arguments, [*ACTIONS, *self._registry, *self._classes.names])
         mode = {"mode": "shadow"} if place.shadow else {}
@@ -206,41 +211,50 @@ class RuleReader:
         if values["score"] and spec.score is not None:
             self._document.error((*path, "score"), f"{spec.name} cannot give other points", hint="leave it out")
             return None
+        subject = (self._subject or OF_LIST[phase]) if spec.subject == "list" else spec.subject
         for name, value in options.items():
             if isinstance(value, (TableReference, TableUse)):
-                options[name] = self._table(phase, path, shadow, value)
+                options[name] = self._table(phase, path, shadow, value, subject)
                 if options[name] is None:
                     return None
                 spec = _asking(spec, options[name])
         bound = spec.options(**options) if spec.options else None
-        check = self._check(spec, bound, values["score"])
+        check = self._check(spec, bound, values["score"], subject)
         if values["score"]:
             spec = scored_spec(spec)
         on_error: OnError = values["on_error"] if "on_error" in given else spec.on_error
         if spec.follows_list:
             spec = dataclasses.replace(spec, input=self._asked_about(phase))
+        elif spec.subject == "list" and subject:
+            spec = dataclasses.replace(spec, input=max(spec.input, known_from(subject)))
         rule = Rule(spec, check, _text(spec, given, options), phase, shadow, on_error, bound, self._policy)
         effective = {"rule": spec.name, **written(of_check, given), **written(of_rule, given), "on_error": on_error}
         return Placed(rule, path, self._document.line(path), effective)
 
-    def _check(self, spec: CheckSpec, options: Any, score: int) -> Check:
+    def _check(self, spec: CheckSpec, options: Any, score: int, subject: Subject | None) -> Check:
         """The check with its options bound; the same one for the same options, so that rules share its answers."""
-        same = self._checks.get((spec.name, options, score))
+        same = self._checks.get((spec.name, options, score, subject))
         if same is not None:
             return same
-        check = functools.partial(spec.check, options=options) if spec.options else spec.check
+        given = {"options": options} if spec.options else {}
+        if spec.subject == "list":
+            given["subject"] = subject
+        check = functools.partial(spec.check, **given) if given else spec.check
         if score:
             check = scored(check, spec.name, score)
-        self._checks[spec.name, options, score] = check
+        self._checks[spec.name, options, score, subject] = check
         return check
 
-    def _table(self, phase: Phase, path: Path, shadow: bool, given: TableReference | TableUse) -> TableUse | None:
+    def _table(
+        self, phase: Phase, path: Path, shadow: bool, given: TableReference | TableUse, subject: Subject | None
+    ) -> TableUse | None:
         """The table that a rule asks, opened for its place."""
         place = Place(
             phase,
             shadow=shadow,
             permits=self._permits and given.permits,
             in_transaction=self._delay_reject or phase >= Phase.MAIL,
+            subject=subject,
         )
         return self.tables.use(self._document, path, given, place, self.bind)
 

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from smtpgate.phases.message_action import Deed, MessageAction, message_action
 from smtpgate.phases.reply import Reply
+from smtpgate.phases.subject import Subject, rejected
 from smtpgate.phases.verdict import Action, Verdict
 
 # Postfix's defaults: access_map_reject_code, access_map_defer_code.
@@ -29,23 +29,8 @@ _WITHOUT_SENSE = {
 # RFC 5322 §2.2: printable characters but the colon; §2.1.1: at most 998 octets.
 _FIELD = re.compile(r"[!-9;-~]{1,76}:[ \t]*[^\x00-\x08\x0a-\x1f\x7f]*\Z")
 _LONGEST_FIELD = 998
-_LONGEST_NAME = 256
 
 ACTIONS = ("DUNNO", *_PERMITS, *_REPLIES, "INFO", "WARN", *(deed.value for deed in Deed))
-
-
-class Subject(Enum):
-    """What is looked up, as Postfix calls it in replies."""
-
-    CLIENT = "Client host"
-    REVERSE_CLIENT = "Unverified Client host"
-    HELO = "Helo command"
-    SENDER = "Sender address"
-    RECIPIENT = "Recipient address"
-    CERTIFICATE = "Client certificate"
-    LOGIN = "SASL login name"
-    DATA = "Data command"
-    END_OF_DATA = "End-of-data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +51,7 @@ class AccessResult:
         """What it means for somebody of that name."""
         reply = None
         if self.code:
-            text = f"<{name[:_LONGEST_NAME]}>: {subject.value} rejected: {self.reason}"
-            reply = Reply(self.code, _fitting(self.detail, subject), text)
+            reply = Reply(self.code, _fitting(self.detail, subject), rejected(name, subject, self.reason))
         return Verdict(self.action, reply, evidence, rules=rules, deeds=(self.deed,) if self.deed else ())
 
 

@@ -9,6 +9,7 @@ from smtpgate.phases.context import Context
 from smtpgate.phases.message_action import Deed
 from smtpgate.phases.phase import Phase
 from smtpgate.phases.rule import Rule
+from smtpgate.phases.subject import Subject
 from smtpgate.phases.verdict import Action
 from smtpgate.tables.files import FILE_TYPES, Stamp, TableFile
 from smtpgate.tables.indexed import Indexed
@@ -83,13 +84,15 @@ class Place:
     """Where a table's results take effect.
 
     shadow: nothing does. permits: whether it may say OK; not where strangers write the names that are looked up.
-    in_transaction: there is a message for it to do something with.
+    in_transaction: there is a message for it to do something with. subject: what the rules that it names speak of;
+    None for what the phase's list is about.
     """
 
     phase: Phase = Phase.RCPT
     shadow: bool = False
     permits: bool = True
     in_transaction: bool = True
+    subject: Subject | None = None
 
 
 Bind = Callable[[str, Place], tuple[Rule, ...]]

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from smtpgate.phases.context import Context
 from smtpgate.phases.facts import Transaction
 from smtpgate.phases.phase import Input, Phase
+from smtpgate.phases.subject import Subject
 from smtpgate.phases.verdict import Verdict
 from smtpgate.values import Parser
 
@@ -32,6 +33,8 @@ class CheckSpec:
     ours_only: it is not asked about a recipient that is not ours: its permit must not be a stranger's leave to relay.
     on_error: what a failure inside it means, unless the rule says otherwise.
     score: it gives points to the score, or it asks for those that were given before it.
+    subject: what the rules speak of that its table names; "list": it speaks of what the list is about that it stands
+    in, or the table that names it, and is given that as `subject`.
     """
 
     name: str
@@ -48,6 +51,7 @@ class CheckSpec:
     ours_only: bool = False
     on_error: OnError = "defer"
     score: Literal["gives", "asks"] | None = None
+    subject: Subject | Literal["list"] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

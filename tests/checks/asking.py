@@ -9,7 +9,9 @@ from smtpgate.dnsbl.lists import DnsLists
 from smtpgate.mailauth.message import Message
 from smtpgate.phases.context import Context
 from smtpgate.phases.facts import NULL_SENDER, Address, Session, Transaction
+from smtpgate.phases.phase import Phase
 from smtpgate.phases.rule import CheckSpec
+from smtpgate.phases.subject import OF_LIST
 from smtpgate.phases.verdict import Verdict
 from smtpgate.phases.verification import AddressVerifier, NoVerifier
 from tests.fake_store import FakeGreylist
@@ -81,13 +83,22 @@ async def ask(rule: str, tx: Transaction, ctx: Context, **options: Any) -> Verdi
 
 async def call(spec: CheckSpec, tx: Transaction, ctx: Context, *arguments: str, **options: Any) -> Verdict:
     """Ask a check of a registry row, its options parsed as the configuration would."""
+    about = {"subject": options.pop("subject", OF_LIST[_list(tx)])} if spec.subject == "list" else {}
     if spec.options is None:
-        return await spec.check(tx, ctx)
+        return await spec.check(tx, ctx, **about)
     fields = dataclasses.fields(spec.options)
     by_position = [field.name for field in fields if field.metadata["argument"]]
     given = {**dict(zip(by_position, arguments, strict=False)), **options}
     parsers = {field.name: field.metadata["parse"] for field in fields}
-    return await spec.check(tx, ctx, spec.options(**{name: parsers[name](value) for name, value in given.items()}))
+    parsed = {name: parsers[name](value) for name, value in given.items()}
+    return await spec.check(tx, ctx, spec.options(**parsed), **about)
+
+
+def _list(tx: Transaction) -> Phase:
+    """The list that a check stands in, unless its test says so."""
+    if tx.phase is not None:
+        return tx.phase
+    return Phase.RCPT if tx.has_recipient else Phase.DATA
 
 
 def short(verdict: Verdict) -> str:

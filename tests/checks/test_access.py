@@ -2,6 +2,7 @@
 
 import pytest
 
+from smtpgate.phases.subject import Subject
 from tests.checks.asking import ask, context, facts, short
 
 ANYONE = [{}, {"client": "2001:db8::1"}, {"sender": ""}, {"recipient": "postmaster"}]
@@ -12,24 +13,29 @@ async def test_permit(who: dict[str, str]) -> None:
     assert short(await ask("permit", facts(**who), context())) == "permit"
 
 
-@pytest.mark.parametrize("who", ANYONE)
-async def test_reject(who: dict[str, str]) -> None:
-    verdict = await ask("reject", facts(**who), context())
-    assert str(verdict.reply) == "554 5.7.1 Access denied"
+UNCONDITIONAL = {
+    "reject": "554 5.7.1 {about} rejected: Access denied",
+    "defer": "450 4.3.2 {about} rejected: Try again later",
+    "defer_if_permit": "450 4.7.0 {about} rejected: defer_if_permit requested",
+    "defer_if_reject": "450 4.7.0 {about} rejected: defer_if_reject requested",
+}
 
 
 @pytest.mark.parametrize("who", ANYONE)
-async def test_defer(who: dict[str, str]) -> None:
-    verdict = await ask("defer", facts(**who), context())
-    assert str(verdict.reply) == "450 4.3.2 Try again later"
-
-
-@pytest.mark.parametrize("who", ANYONE)
-@pytest.mark.parametrize("rule", ["defer_if_permit", "defer_if_reject"])
-async def test_defer_if(rule: str, who: dict[str, str]) -> None:
-    verdict = await ask(rule, facts(**who), context())
-    assert verdict.action.value == rule
-    assert str(verdict.reply) == f"450 4.7.0 {rule} requested"
+@pytest.mark.parametrize("rule", UNCONDITIONAL)
+async def test_reject_and_defer_whatever_the_list_is_about(rule: str, who: dict[str, str]) -> None:
+    tx = facts(**who)
+    for subject, about in {
+        Subject.CLIENT: f"<[{tx.session.client}]>: Client host",
+        Subject.HELO: "<client.example.net>: Helo command",
+        Subject.SENDER: f"<{tx.sender}>: Sender address",
+        Subject.RECIPIENT: f"<{tx.recipient}>: Recipient address",
+        Subject.DATA: "<DATA>: Data command",
+        Subject.END_OF_DATA: "<END-OF-MESSAGE>: End-of-data",
+    }.items():
+        verdict = await ask(rule, tx, context(), subject=subject)
+        assert verdict.action.value == rule
+        assert str(verdict.reply) == UNCONDITIONAL[rule].format(about=about)
 
 
 @pytest.mark.parametrize(

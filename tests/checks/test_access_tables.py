@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from smtpgate.checks.registry import REGISTRY
+from smtpgate.config.load import load
 from smtpgate.phases.facts import ClientCertificate, TlsFacts, Via
+from smtpgate.phases.phase import Phase
 from tests.checks.asking import ask, context, facts, short
 from tests.fakes import FakeDns
 
@@ -290,6 +292,25 @@ CERTIFICATE = ClientCertificate("Anna", "CA", "0A:1B", "2C:3D")
 async def test_check_ccert_access(certificate: ClientCertificate | None, table: dict[str, str], expected: str) -> None:
     tls = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", 256, None, certificate)
     assert await said("check_ccert_access", table, tls=tls) == expected
+
+
+@pytest.mark.parametrize(
+    "name", sorted({name for name in REGISTRY if name.endswith("_access")} - {"check_sasl_access"})
+)
+async def test_rules_that_a_table_names_speak_of_what_was_looked_up(name: str) -> None:
+    dns = FakeDns(PTR={"203.0.113.7": ["a.example"]}, A={"a.example": ["203.0.113.7"]}, NS={"example": ["a.example"]})
+    tls = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", 256, None, CERTIFICATE)
+    who = {"helo": "a.example", "sender": "a@a.example", "recipient": "b@a.example", "tls": tls}
+    lists = f'rcpt = ["reject_unauth_destination", "{name} static:REJECT", "{name} static:rejecting"]'
+    base = '[[listener]]\naddress = "127.0.0.1:25"\n[relay]\nurl = "maildir:x"\n'
+    config = f'{base}[classes]\nrejecting = ["reject"]\n[phases]\n{lists}'
+    _guard, result, rule = load(config, REGISTRY).phases[Phase.RCPT]
+    tx, ctx = facts(**who), context(dns=dns)
+    by_result = await result.check(tx, ctx)
+    (named,) = (await rule.check(tx, ctx)).rules
+    by_rule = await named.check(tx, ctx)
+    assert str(by_result.reply).endswith(" rejected: Access denied")
+    assert str(by_rule.reply).partition(">: ")[2] == str(by_result.reply).partition(">: ")[2]
 
 
 async def test_check_sasl_access_finds_nobody_yet() -> None:

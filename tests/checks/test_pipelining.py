@@ -2,6 +2,7 @@
 
 import pytest
 
+from smtpgate.phases.subject import Subject
 from tests.checks.asking import ask, context, facts, short
 
 
@@ -9,18 +10,16 @@ from tests.checks.asking import ask, context, facts, short
     ("early", "after", "expected"),
     [
         (False, None, "dunno"),
-        (True, None, "before the banner"),
-        (False, "EHLO", "after EHLO"),
-        (False, "DATA", "after DATA"),
-        (True, "EHLO", "before the banner"),
+        (True, None, "reject 503 5.5.0"),
+        (False, "EHLO", "reject 503 5.5.0"),
+        (False, "DATA", "reject 503 5.5.0"),
+        (True, "EHLO", "reject 503 5.5.0"),
     ],
 )
 async def test_reject_unauth_pipelining(early: bool, after: str | None, expected: str) -> None:
     tx = facts(early_talker=early, pipelined_after=after)
-    verdict = await ask("reject_unauth_pipelining", tx, context())
-    if verdict.reply is None:
-        assert short(verdict) == expected
-    else:
-        text = f"503 5.5.0 Improper use of SMTP command pipelining: input {expected}"
-        assert str(verdict.reply) == text
+    verdict = await ask("reject_unauth_pipelining", tx, context(), subject=Subject.DATA)
+    assert short(verdict) == expected
+    if verdict.reply is not None:
+        assert verdict.reply.text == "<DATA>: Data command rejected: Improper use of SMTP command pipelining"
         assert verdict.evidence == {"early_talker": early, "pipelined_after": after}

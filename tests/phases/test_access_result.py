@@ -2,8 +2,9 @@
 
 import pytest
 
-from smtpgate.phases.access_result import Subject, parse_result
+from smtpgate.phases.access_result import parse_result
 from smtpgate.phases.message_action import Deed
+from smtpgate.phases.subject import Subject
 
 
 @pytest.mark.parametrize(

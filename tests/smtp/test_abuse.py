@@ -34,7 +34,7 @@ async def test_the_pause_catches_who_talks_early() -> None:
         assert (await client.reply()).startswith("220 ")
         await client.reply()
         replies = await client.deliver("me@example.net", ["you@example.org"], BODY)
-        assert replies[1].startswith("503 5.5.0 Improper use of SMTP command pipelining: input before the banner")
+        assert replies[1].startswith("503 5.5.0 <you@example.org>: Recipient address rejected: Improper use of SMTP")
         await client.close()
         early = (await gate.settled())[-1]
         assert reasons(early)[0] == ("before the banner: EHLO client.example.net", "220 2.0.0")

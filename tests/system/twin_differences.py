@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 from tests.system.twin_sessions import Session
 
+_REFERENCE = re.compile(r" \(ref [0-9A-Z]{8}\)\Z")
 _CODES = re.compile(r"(\d{3})(?: (\d\.\d{1,3}\.\d{1,3})(?= |\Z))?")
 # No mailbox of RFC 5321 §4.1.2; Postfix completes or routes them.
+# The text of a refusal by a rule; what the dialog itself has to say stands in words of its own.
+_BY_A_RULE = re.compile(r"(?:<.*>: |Client host |Service unavailable; |Session encryption )")
 _NO_MAILBOX = re.compile(r"<(?:[^@>]+|[^@>]+@|@[^:>]+|[^@>]+@[^@>]+@[^>]+)>")
 
 
@@ -25,6 +28,17 @@ class Exchange:
     def codes(self) -> tuple[str, str]:
         """Reply code and enhanced code, "250 2.1.0", of both."""
         return _code(self.ours), _code(self.theirs)
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """What follows the codes, without our reference; the same twice if they are not to be compared."""
+        mine, other = (_REFERENCE.sub("", _CODES.sub("", reply, 1)).strip() for reply in (self.ours, self.theirs))
+        return (mine, other) if self.is_refused and _BY_A_RULE.match(other) else ("", "")
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether both answered the same."""
+        return len(set(self.codes)) == 1 and len(set(self.texts)) == 1
 
     @property
     def is_refused(self) -> bool:
@@ -96,6 +110,13 @@ DIFFERENCES: dict[str, Callable[[Exchange], bool]] = {
         it.codes[1] == "450 4.7.1" and ".>: Helo command rejected: Host not found" in it.theirs
     ),
     "Clients with several names": lambda it: it.session.client == "two-names" and it.codes[1] == "450 4.7.25",
+    "The client's name": lambda it: (
+        it.texts[0] != it.texts[1] and it.texts[0] == re.sub(r"^<[^<>\[]+\[", "<[", it.texts[1])
+    ),
+    "Quotes in a refusal's text": lambda it: it.texts[0] != it.texts[1] and it.texts[0].replace('"', "") == it.texts[1],
+    "UTF-8 in a refusal's text": lambda it: (
+        it.texts[0] != it.texts[1] and it.texts[0] == re.sub(r"[^ -~]+", "?", it.texts[1])
+    ),
     "Answers of lists that are no listings": lambda it: (
         it.session.client in ("parked", "refused-by-list") and "blocked using" in it.theirs
     ),
@@ -114,7 +135,7 @@ def judge(session: Session, ours: Sequence[str], theirs: Sequence[str]) -> tuple
     known: set[str] = set()
     for exchange in exchanges(session, ours, theirs):
         mine, other = exchange.codes
-        if mine == other:
+        if exchange.is_alike:
             continue
         name = next((name for name, may_differ in DIFFERENCES.items() if may_differ(exchange)), None)
         if name is None:
