@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from bench import cpu, load
 from bench.load import CASES, Case
-from bench.peers import Gate, postfix, smtp_sink, smtpgate
+from bench.peers import Gate, bare_gate, postfix, smtp_sink, smtpgate
 from bench.processes import workplace
 from bench.report import Sample, headline, table
 
@@ -26,6 +26,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, help="turns that each gate has, for each kind of message (7; quick: 3)")
     parser.add_argument("--seconds", type=float, help="roughly what one turn takes (4; quick: 1.2)")
     parser.add_argument("--sessions", type=int, default=20, help="at one time (%(default)s)")
+    parser.add_argument(
+        "--bare", action="store_true", help="the least that a gate in Python costs, instead of smtpgate"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,13 +39,13 @@ def run(args: argparse.Namespace) -> int:
     with (
         workplace() as directory,
         smtp_sink(directory) as sink,
-        smtpgate(directory / "smtpgate", sink) as ours,
+        bare_gate(directory, sink) if args.bare else smtpgate(directory / "smtpgate", sink) as ours,
         postfix(directory / "postfix", sink) as theirs,
     ):
         print(headline(), flush=True)
         for case in CASES:
             measured = _measure(case, turns, ours, theirs)
-            print(table(case.name, measured), flush=True)
+            print(table(case.name, measured, ours.name), flush=True)
     return 0
 
 

@@ -128,6 +128,15 @@ def smtpgate(
 
 
 @contextlib.contextmanager
+def bare_gate(directory: Path, sink: int) -> Iterator[Gate]:
+    """A gate that does nothing but pass on (bare_gate.py), with as many processes as smtpgate."""
+    port = free_port()
+    command = [sys.executable, "-m", "bench.bare_gate", str(port), str(sink)]
+    with server(command, port, directory / "bare.log") as process:
+        yield Gate("bare", port, process.pid)
+
+
+@contextlib.contextmanager
 def postfix(directory: Path, sink: int, rules: str = GUARD_ALONE) -> Iterator[Gate]:
     """A Postfix of its own, which touches nothing of one that this machine may have. rules: for each recipient."""
     program = require("postfix")

@@ -93,13 +93,13 @@ def ceiling(pairs: Pairs) -> float:
     return median(theirs.machine_cpu / (theirs.machine_cpu - theirs.gate_cpu) for _, theirs in pairs)
 
 
-def table(name: str, pairs: Pairs) -> str:
-    """What is printed for one kind of message."""
+def table(name: str, pairs: Pairs, gate: str = "smtpgate") -> str:
+    """What is printed for one kind of message. gate: what is compared with Postfix."""
     cores = os.cpu_count() or 1
     count = [sum(sample.messages for sample in samples) for samples in zip(*pairs, strict=True)]
     lines = [
         f"\n{name}: {len(pairs)} rounds, {count[0]} and {count[1]} messages",
-        f"  {'':32}{'smtpgate':>10}{'Postfix':>10}   ratio (range)",
+        f"  {'':32}{gate:>10}{'Postfix':>10}   ratio (range)",
     ]
     lines += [
         f"  {row.name:32}{row.ours:10.{_digits(row)}f}{row.theirs:10.{_digits(row)}f}   {row.ratio}"
