@@ -211,9 +211,10 @@ class Intake:
 # Unlike fcntl.ioctl() this keeps the interpreter's lock: it never waits, but beside threads it would for the lock.
 _ioctl = ctypes.PyDLL(None).ioctl
 _ioctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)
+_count = ctypes.c_int()
+_into_count = ctypes.byref(_count)
 
 
 def bytes_waiting(fd: int) -> bool:
     """Whether the kernel holds bytes of this socket that nobody read yet."""
-    count = ctypes.c_int()
-    return _ioctl(fd, termios.FIONREAD, ctypes.byref(count)) == 0 and count.value > 0
+    return _ioctl(fd, termios.FIONREAD, _into_count) == 0 and _count.value > 0
