@@ -150,7 +150,10 @@ def mailbox(value: Any) -> str:
 
 def server_name(value: Any) -> str:
     """The name that a server gives itself; "" for the system's own name."""
-    return system_name() if value == "" else host_name(value)
+    name = system_name() if value == "" else host_name(value)
+    if _ip(name):  # RFC 5321 §4.2: the greeting names a domain
+        raise ValueError('the name of this host such as "mx.example.org", not its address')
+    return name
 
 
 def system_name() -> str:

@@ -11,7 +11,7 @@ from smtpgate.store.migrate import upgrade
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command and its options."""
     parser = commands.add_parser("db", help="create or upgrade the database")
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
     action = actions.add_parser("upgrade", help="create the database, or bring it to this version's tables")
     add_config_option(action)
     action.set_defaults(run=run)

@@ -32,7 +32,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     check = actions.add_parser("check", help="ask every configured list about an address, or a domain")
     check.add_argument("subject", type=_subject, metavar="IP|DOMAIN")
-    check.add_argument("--config", metavar="PATH", default=argparse.SUPPRESS, help="the configuration")
+    add_config_option(check)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 import time
 from typing import Any
@@ -60,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
 def _list(quarantine: Quarantine, settings: Settings) -> None:
     """Every message, and how full it is."""
     names = quarantine.names()
+    if not os.path.isdir(settings.server.quarantine):
+        print(f"smtpgate: nothing was ever held in {os.path.abspath(settings.server.quarantine)}", file=sys.stderr)
     for name in names:
         try:
             with quarantine.taken(name) as (envelope, _):

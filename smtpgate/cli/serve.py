@@ -7,7 +7,7 @@ import sys
 
 import uvloop
 
-from smtpgate.cli.settings import load_settings, read_settings
+from smtpgate.cli.settings import add_config_option, load_settings, read_settings
 from smtpgate.config.settings import Settings
 from smtpgate.server.line_output import LineOutput
 from smtpgate.server.privileges import PrivilegeError, drop_privileges
@@ -22,7 +22,7 @@ from smtpgate.store.migrate import upgrade
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command and its options."""
     parser = commands.add_parser("serve", help="answer on the configured listeners")
-    parser.add_argument("--config", default="config.toml", metavar="PATH", help="default: %(default)s")
+    add_config_option(parser)
     parser.add_argument("--examples", action="store_true", help="print commands to try")
     parser.add_argument("--no-fork", action="store_true", help="one process without a supervisor, for debuggers")
     parser.set_defaults(run=run)

@@ -1,7 +1,7 @@
 """What every command does first: read the configuration, or say all that is wrong with it."""
 
 import sys
-from argparse import ArgumentParser
+from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
@@ -14,8 +14,8 @@ T = TypeVar("T")
 
 
 def add_config_option(parser: ArgumentParser) -> None:
-    """The option that every command has."""
-    parser.add_argument("--config", metavar="PATH", default="config.toml", help="the configuration (%(default)s)")
+    """The option that nearly every command has. Its default is that of `smtpgate --config PATH COMMAND`."""
+    parser.add_argument("--config", metavar="PATH", default=SUPPRESS, help="the configuration (default: config.toml)")
 
 
 def read_settings(path: str, *, files: bool = False) -> Settings:

@@ -3,9 +3,12 @@
 import argparse
 import sys
 
+from smtpgate.checks.registry import REGISTRY
 from smtpgate.cli.settings import add_config_option, load_settings
+from smtpgate.config.errors import nearest, quote
+from smtpgate.config.postfix import ALIASES
 from smtpgate.config.settings import Settings
-from smtpgate.phases.access_result import parse_result
+from smtpgate.phases.access_result import ACTIONS, parse_result
 from smtpgate.phases.access_table import AccessTable, is_stored_name
 from smtpgate.store.edit import StoredTable
 from smtpgate.store.greylist import StoreError
@@ -64,12 +67,23 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(settings: Settings, name: str, key: str, result: str) -> None:
     """Raise ValueError unless the result can be done wherever the table is asked."""
+    if not key.strip():
+        raise ValueError("the key is empty")
     uses = _uses(settings, name)
     if not uses:
-        parse_result(result)
+        _check_name(settings, parse_result(result).names)
     for table in uses:
         for problem in table.problems(Indexed({key: Entry(0, result)})):
             raise ValueError(problem.text)
+
+
+def _check_name(settings: Settings, names: str) -> None:
+    """Raise ValueError unless what stands where an action could be is a rule or a class."""
+    known = [*REGISTRY, *ALIASES, "warn_if_reject", *settings.effective.get("classes", {})]
+    for name in names.replace(",", " ").split()[:1]:
+        if name not in known:
+            hint = nearest(name, [*ACTIONS, *known])
+            raise ValueError(f"{quote(name)} is neither an action nor a rule nor a class{hint and f': {hint}'}")
 
 
 def _uses(settings: Settings, name: str) -> list[AccessTable]:

@@ -23,7 +23,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "asked", metavar="REF|ADDRESS", nargs="+", help="a reference, or a sender, recipient or client IP address"
     )
-    parser.add_argument("--limit", type=_limit, default=10, metavar="N", help="most records (%(default)s)")
+    parser.add_argument("--limit", type=_limit, default=10, metavar="N", help="most records (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="whole records, each a line of JSON")
     add_config_option(parser)
     parser.set_defaults(run=run)
@@ -65,10 +65,9 @@ def address(asked: str) -> str:
 
 
 def _limit(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError("at least 1")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above zero")
+    return int(text)
 
 
 def _nothing(ref: str | None, asked: str) -> str:

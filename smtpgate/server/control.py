@@ -144,9 +144,9 @@ def ask(path: str, command: str, timeout: float) -> dict[str, Any]:
             with connection.makefile("rb") as reader:
                 answer = json.loads(reader.readline())
     except FileNotFoundError:
-        raise ControlError(f"no server runs here: there is no {path}") from None
+        raise ControlError(f"no server runs here: there is no {os.path.abspath(path)}") from None
     except ConnectionRefusedError:
-        raise ControlError(f"no server runs here: nobody listens on {path}") from None
+        raise ControlError(f"no server runs here: nobody listens on {os.path.abspath(path)}") from None
     except PermissionError:
         raise ControlError(f"{path} answers root and the user who serves: run this command as one of them") from None
     except (OSError, ValueError) as error:

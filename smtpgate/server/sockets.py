@@ -4,6 +4,7 @@ They stay open while workers come and go, so that a client never finds the door 
 in the kernel's queue for the next worker.
 """
 
+import errno
 import logging
 import socket
 from collections.abc import Collection, Iterable, Mapping
@@ -13,7 +14,13 @@ from smtpgate.values import Endpoint
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
-_ROOT_ONLY = "only root may open this port: restart it as root; a server that became another user is so no more"
+# What to do about it.
+_HINTS = {
+    errno.EACCES: ": for a port below 1024 start it as root, with [server] user, or by systemd; a running"
+    " server that is not root must be restarted",
+    errno.EADDRINUSE: ": `ss -ltnp` tells who listens there",
+    errno.EADDRNOTAVAIL: ": this host has no such address; `ip address` lists those that it has",
+}
 
 
 class ListenError(Exception):
@@ -72,10 +79,8 @@ def _bind(endpoint: Endpoint) -> socket.socket:
         opened.bind((endpoint.host, endpoint.port))
         opened.listen(BACKLOG)
         opened.setblocking(False)
-    except PermissionError as error:
-        opened.close()
-        raise ListenError(f"cannot listen on {endpoint}: {_ROOT_ONLY}") from error
     except OSError as error:
         opened.close()
-        raise ListenError(f"cannot listen on {endpoint}: {error.strerror or error}") from error
+        hint = _HINTS.get(error.errno or 0, "")
+        raise ListenError(f"cannot listen on {endpoint}: {error.strerror or error}{hint}") from error
     return opened

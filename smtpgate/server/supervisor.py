@@ -91,7 +91,7 @@ class Supervisor:
             self._control.open()
         except ControlError as error:
             # Who cannot ask for the status shall have his mail all the same.
-            log.warning("no control socket: %s", error)
+            log.warning("`smtpgate status` and `smtpgate reload` will find no server: %s", error)
         while self._kill_at is None or self._workers:
             try:
                 self._turn()

@@ -93,6 +93,15 @@ def check_files(settings: Settings, file: str) -> list[str]:
         path = getattr(settings.tls, option)
         return ConfigError(file, lines.get(("tls", option)), f"[tls] {option}", f"{quote(path)}: {problem}")
 
+    wrong = []
+    for option in ("certificate", "key", "client_ca"):
+        try:
+            if path := getattr(settings.tls, option):
+                _read(option, path)
+        except CertificateError as error:
+            wrong.append(about(option, str(error)))
+    if wrong:
+        raise ConfigErrors(wrong)
     try:
         build_context(settings.tls, ask=settings.asks_for_certificates)
     except CertificateError as error:

@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import gc
 import logging
+import os
 import signal
 import socket
 import time
@@ -261,11 +262,15 @@ def _prepare(spool: Spool, quarantine: Quarantine) -> None:
         spool.prepare()
     except OSError as error:
         # It may come back; until then, only large messages are put off.
-        log.warning("starting without the spool: %s", error)
+        log.warning("starting without the spool, so that large messages are put off: %s", _reason(error))
     try:
         quarantine.prepare()
     except OSError as error:
-        log.warning("what a crash may have left in the quarantine stays there: %s", error)
+        log.warning("what a crash may have left in the quarantine stays there: %s", _reason(error))
+
+
+def _reason(error: OSError) -> str:
+    return f"{os.path.abspath(error.filename)}: {error.strerror}" if error.filename else str(error)
 
 
 def _limits(settings: Settings) -> DialogLimits:

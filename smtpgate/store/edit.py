@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from smtpgate.store import statements
-from smtpgate.store.greylist import StoreError
 from smtpgate.store.migrate import upgrade
+from smtpgate.store.trouble import store_error
 from smtpgate.store.url import database_path
 
 # How long a server's transaction is waited for, in seconds.
 _PATIENCE = 10.0
-_DENIED = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 
 
 class StoredTable:
@@ -49,6 +48,4 @@ class StoredTable:
             with closing(sqlite3.connect(self._path, timeout=_PATIENCE)) as connection, connection:
                 yield connection
         except sqlite3.Error as trouble:
-            denied = getattr(trouble, "sqlite_errorcode", 0) & 0xFF in _DENIED
-            remedy = ": run this command as root, or as the user who serves" if denied else ""
-            raise StoreError(f"{self._path}: {trouble}{remedy}") from trouble
+            raise store_error(self._path, trouble) from trouble

@@ -1,6 +1,7 @@
 """Finds records: read only, for a person who asks, without a server."""
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -11,6 +12,7 @@ from urllib.parse import quote
 from smtpgate.store import statements
 from smtpgate.store.greylist import StoreError
 from smtpgate.store.statements import Statement
+from smtpgate.store.trouble import store_error
 
 Story = dict[str, Any]
 
@@ -32,10 +34,11 @@ def _stories(path: Path, statement: Statement, **parameters: Any) -> list[Story]
 
 @contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    if not path.exists():
-        raise StoreError(f"no database at {path}; run `smtpgate db upgrade`")
     try:
+        os.stat(path)
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
             yield connection
-    except (sqlite3.Error, ValueError) as trouble:
-        raise StoreError(f"{path} cannot be read: {trouble}") from trouble
+    except FileNotFoundError:
+        raise StoreError(f"no database at {path}; run `smtpgate db upgrade`") from None
+    except (OSError, sqlite3.Error, ValueError) as trouble:
+        raise store_error(path, trouble) from trouble

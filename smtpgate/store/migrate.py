@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 import smtpgate
 from alembic import command
 from smtpgate.store.greylist import StoreError
+from smtpgate.store.trouble import store_error
 from smtpgate.store.url import database_path
 
 # How soon a locked database is tried again, in seconds.
@@ -40,8 +41,7 @@ def upgrade(url: str, *, busy_timeout: float = 5.0) -> str:
                 _create(path)
             return _migrate(path, busy_timeout)
     except (OSError, sqlite3.Error, SQLAlchemyError) as trouble:
-        reason = getattr(trouble, "orig", None) or trouble
-        raise StoreError(f"{path}: {reason}") from trouble
+        raise store_error(path, getattr(trouble, "orig", None) or trouble) from trouble
     except CommandError as trouble:
         raise StoreError(f"{path} belongs to another version of smtpgate: {trouble}") from trouble
 

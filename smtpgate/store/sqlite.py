@@ -25,6 +25,7 @@ from urllib.parse import quote
 from smtpgate.store import statements
 from smtpgate.store.greylist import Seen, StoreError, Triplet
 from smtpgate.store.migrate import upgrade
+from smtpgate.store.trouble import store_error
 from smtpgate.store.url import database_path
 from smtpgate.store.verified import Kind, Verified
 
@@ -188,11 +189,11 @@ class SqliteStore:
             connection.execute("COMMIT")
         except Exception as trouble:
             self._disconnect()
-            return [_Failed(self._trouble(trouble)) for _ in group]
+            return [_Failed(store_error(self._path, trouble)) for _ in group]
         for index, result in enumerate(results):
             if isinstance(result, _Failed) and isinstance(result.error, sqlite3.Error):
                 self._disconnect()
-                results[index] = _Failed(self._trouble(result.error))
+                results[index] = _Failed(store_error(self._path, result.error))
         return results
 
     def _connect(self) -> sqlite3.Connection:
@@ -227,9 +228,6 @@ class SqliteStore:
                 connection.close()
             except sqlite3.Error as trouble:
                 log.warning("closing %s: %s", self._path, trouble)
-
-    def _trouble(self, trouble: Exception) -> StoreError:
-        return trouble if isinstance(trouble, StoreError) else StoreError(f"{self._path}: {trouble}")
 
 
 def _attempt(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], Any]) -> Any:

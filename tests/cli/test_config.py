@@ -1,13 +1,12 @@
 """`smtpgate config check` and `smtpgate config show`, as the administrator runs them."""
 
-import argparse
 import shutil
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from smtpgate.cli import config
+from smtpgate.cli import main
 from smtpgate.values import system_name
 from tests.certificates import Certificate, issue
 
@@ -21,11 +20,7 @@ def _with_the_shipped_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def smtpgate(*arguments: str) -> int:
-    parser = argparse.ArgumentParser()
-    config.add_parser(parser.add_subparsers())
-    args = parser.parse_args(arguments)
-    status: int = args.run(args)
-    return status
+    return main(arguments)
 
 
 def test_check_of_a_right_configuration(capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,6 +79,15 @@ def test_a_file_of_tls_that_is_missing(option: str, tmp_path: Path, capsys: pyte
     said = f'config.toml:{line}: [tls] {option}: "{option}.pem": there is no such file\n'
     assert capsys.readouterr().err == said
     assert smtpgate("config", "show") == 0  # who asks this need not be allowed to read a key
+
+
+def test_all_files_of_tls_that_are_missing_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pair = with_tls(tmp_path)
+    pair.certificate.unlink()
+    pair.key.unlink()
+    with pytest.raises(SystemExit):
+        smtpgate("config", "check")
+    assert capsys.readouterr().err.count("there is no such file\n") == 2
 
 
 def test_show_prints_every_default(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,12 +1,11 @@
 """`smtpgate dnsbl`, as the administrator runs it."""
 
-import argparse
 import asyncio
 from pathlib import Path
 
 import pytest
 
-from smtpgate.cli import dnsbl
+from smtpgate.cli import dnsbl, main
 from smtpgate.dnsbl.dead import death_of
 from smtpgate.server.lists import merged
 from tests.dns.name_server import name_server, wire
@@ -43,11 +42,7 @@ def _in_a_directory_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def smtpgate(*arguments: str) -> int:
-    parser = argparse.ArgumentParser()
-    dnsbl.add_parser(parser.add_subparsers())
-    args = parser.parse_args(arguments)
-    status: int = args.run(args)
-    return status
+    return main(arguments)
 
 
 async def check(subject: str, rules: list[str] = RULES, **zones: Behaviour) -> int:

@@ -55,6 +55,19 @@ def test_list_and_show(held: Quarantine, capsys: pytest.CaptureFixture[str]) -> 
     assert "Subject: ?[31mx\n\nbody\n" in capsys.readouterr().out
 
 
+def test_where_nothing_was_ever_held(
+    held: Quarantine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Paths are relative: in another directory than the server's the list is empty, and must not look right."""
+    elsewhere = Path("elsewhere").absolute()
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert main(["quarantine", "list", "--config", "../config.toml"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("0 held")
+    assert err == f"smtpgate: nothing was ever held in {elsewhere}/held\n"
+
+
 def test_released(held: Quarantine, downstream: FakeDownstream) -> None:
     assert main(["quarantine", "release", NAME]) == 0
     assert [(message.recipients, message.content) for message in downstream.messages] == [

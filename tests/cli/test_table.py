@@ -57,6 +57,11 @@ def test_an_empty_table_and_one_that_nobody_asks(config: Path, capsys: pytest.Ca
     )
 
 
+def test_a_table_can_be_written_before_a_rule_asks_it(config: Path) -> None:
+    for result in ("REJECT no", "strict", "reject_unknown_client, permit", "warn_if_reject reject"):
+        assert main(["table", "new", "set", "a", result]) == 0
+
+
 def test_a_store_that_this_user_may_only_read(
     config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,7 +71,7 @@ def test_a_store_that_this_user_may_only_read(
         "smtpgate.store.edit.sqlite3.connect", lambda path, **how: connect(f"file:{path}?mode=ro", uri=True, **how)
     )
     assert main(["table", "friends", "set", "a", "OK"]) == 1
-    assert "run this command as root, or as the user who serves\n" in capsys.readouterr().err
+    assert "attempt to write a readonly database" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -76,6 +81,11 @@ def test_a_store_that_this_user_may_only_read(
         (["friends", "set", "a", "FILTER", "x:y"], "mail queue"),
         (["servers", "set", "a", "OK"], "OK is not allowed"),
         (["nobody", "set", "a", "PREPEND x"], "no rule asks store:nobody"),
+        (
+            ["nobody", "set", "a", "REJCT"],
+            '"REJCT" is neither an action nor a rule nor a class: did you mean "reject"?',
+        ),
+        (["friends", "set", " ", "OK"], "the key is empty"),
         (["friends", "get", "a"], "a is not in friends"),
         (["friends", "delete", "a"], "a is not in friends"),
         (["no/name", "list"], "no name of a table"),

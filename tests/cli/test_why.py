@@ -1,6 +1,7 @@
 """`smtpgate why`: what a support person asks, and the story that comes back."""
 
 import asyncio
+import errno
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -348,11 +349,22 @@ def test_without_a_database(tmp_path, capsys):
     assert not Path("smtpgate.db").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage " * 1000])
-def test_with_a_file_that_is_no_database(content, capsys):
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"", "run `smtpgate db upgrade`"), (b"garbage " * 1000, "file is not a database: ")]
+)
+def test_with_a_file_that_is_no_database(content, said, capsys):
     Path("smtpgate.db").write_bytes(content)
     assert main(["why", "7QK2M9XA"]) == 1
-    assert "smtpgate.db cannot be read: " in capsys.readouterr().err
+    assert said in capsys.readouterr().err
+
+
+def test_with_a_directory_that_this_user_may_not_enter(capsys, monkeypatch):
+    def refused(path):
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr("smtpgate.store.lookup.os.stat", refused)
+    assert main(["why", "7QK2M9XA"]) == 1
+    assert "smtpgate.db: Permission denied" in capsys.readouterr().err
 
 
 def test_an_empty_database_has_no_records(tmp_path, capsys):

@@ -64,6 +64,7 @@ def test_taken(parse: values.Parser, written: Any, value: Any) -> None:
         (values.endpoint, "127.0.0.1:٣"),
         (values.nameserver, "dns.example.org"),
         (values.server_name, "a b"),
+        (values.server_name, "192.0.2.1"),
         (values.count, 0),
         (values.count, True),
         (values.worker_count, -1),

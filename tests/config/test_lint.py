@@ -1,24 +1,19 @@
 """Each directory of tests/lint holds a configuration and, word for word, what `smtpgate config check` says about it."""
 
-import argparse
 from pathlib import Path
 
 import pytest
 
-from smtpgate.cli import config
+from smtpgate.cli import main
 
 CASES = sorted(path.parent for path in Path(__file__).parent.parent.glob("lint/*/config.toml"))
 
 
 def check(*options: str) -> int:
-    parser = argparse.ArgumentParser()
-    config.add_parser(parser.add_subparsers())
-    args = parser.parse_args(["config", "check", *options])
     try:
-        status: int = args.run(args)
+        return main(["config", "check", *options])
     except SystemExit as exited:
-        status = int(str(exited.code))
-    return status
+        return int(str(exited.code))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

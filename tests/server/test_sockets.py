@@ -57,7 +57,9 @@ def test_all_or_none(sockets: ListeningSockets) -> None:
     one = free()
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,
-        pytest.raises(ListenError, match=r"^cannot listen on 127\.0\.0\.1:\d+: Address already in use$"),
+        pytest.raises(
+            ListenError, match=r"^cannot listen on 127\.0\.0\.1:\d+: Address already in use: `ss -ltnp` tells who"
+        ),
     ):
         sockets.open([one, address_of(taken)])
     assert not accepts(one)

@@ -22,7 +22,9 @@ def test_a_port_in_use(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", gate.port)):
         program = gate.run_serve()
         assert program.wait() == 1
-    assert program.err == [f"smtpgate: cannot listen on 127.0.0.1:{gate.port}: Address already in use"]
+    assert program.err == [
+        f"smtpgate: cannot listen on 127.0.0.1:{gate.port}: Address already in use: `ss -ltnp` tells who listens there"
+    ]
 
 
 def test_a_wrong_configuration(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
-"""The wheel, built and installed without a network, used from elsewhere."""
+"""The wheel, built from what the container is built from, installed without a network, used from elsewhere."""
 
+import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -19,8 +21,9 @@ from tests.system.program import PATIENCE
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of the programs of an environment into which the wheel was installed."""
     directory = tmp_path_factory.mktemp("wheel")
+    source = _copied_into_the_image(directory / "source")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(directory)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=60)
+    subprocess.run(build, cwd=source, check=True, capture_output=True, timeout=60)
     [wheel] = directory.glob("*.whl")
     environment = directory / "venv"
     venv.create(environment, symlinks=True)
@@ -31,6 +34,20 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # What it depends on is borrowed from the environment that runs the tests; smtpgate itself is found here first.
     (library / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return environment / "bin"
+
+
+def _copied_into_the_image(source: Path) -> Path:
+    """What docker-compose.yml copies, and nothing else."""
+    for words in re.findall(r"^ *COPY (.+)$", (ROOT / "docker-compose.yml").read_text(), re.MULTILINE):
+        *names, target = words.split()
+        for name in names:
+            to = source / target / (name if target.endswith("/") else "")
+            to.parent.mkdir(parents=True, exist_ok=True)
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, to, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(ROOT / name, to)
+    return source
 
 
 @pytest.fixture
