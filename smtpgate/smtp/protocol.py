@@ -32,7 +32,7 @@ class Connection(SMTP):
 
     # Whatever has no slot stands in a dictionary that each connection has for itself: kilobytes for an idle client.
     __slots__ = (
-        "_can_write", "_certificates", "_fd", "_handler_coroutine", "_is_finishing", "_is_slow_reader", "_listener",
+        "_can_write", "_certificates", "_handler_coroutine", "_is_finishing", "_is_slow_reader", "_listener",
         "_proxies", "_shaking_hands", "_timeout_handle", "_waiting_since", "hostname", "intake", "loop", "services",
         "tls_mode", "transport",
     )  # fmt: skip
@@ -59,7 +59,6 @@ class Connection(SMTP):
         self._handler_coroutine: asyncio.Task[None]
         self._timeout_handle: asyncio.TimerHandle | None = None
         self._waiting_since: float | None = None
-        self._fd: int | None = None
         self._shaking_hands = False
         self._is_finishing = False
         self._is_slow_reader = False
@@ -165,10 +164,8 @@ class Connection(SMTP):
             return True
         if not self.is_open or self.transport is None:
             return False
-        if self._fd is None:
-            socket = self.transport.get_extra_info("socket")
-            self._fd = -1 if socket is None else socket.fileno()
-        return self._fd >= 0 and bytes_waiting(self._fd)
+        socket = self.transport.get_extra_info("socket")
+        return socket is not None and bytes_waiting(socket.fileno())
 
     def hold_back(self) -> bytes:
         """Read no more before the handshake; what was read already."""
