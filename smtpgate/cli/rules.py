@@ -51,7 +51,7 @@ def _asks(name: str) -> str:
 
 def _why_not(name: str) -> str:
     if name == "warn_if_reject":
-        return 'warn_if_reject is shadow mode: write it before a rule, or mode = "shadow" into its table'
+        return 'warn_if_reject is a mode: write it before a rule, or mode = "warn" into its table'
     if name in GONE:
         return f"{name} is no longer Postfix's either; write {GONE[name]}"
     if name in NOT_HERE:

@@ -61,7 +61,7 @@ def _in_short(story: Story) -> Iterator[str]:
         by_rule = [
             rule["reply"]
             for rule in story["rules"]
-            if rule["rule"] == story["decided_by"] and rule["mode"] != "shadow" and rule["reply"]
+            if rule["rule"] == story["decided_by"] and not _is_held_back(rule) and rule["reply"]
         ]
         # After its last recipient was refused, a client may still try DATA: that answer explains nothing.
         refusals.sort(key=lambda reply: reply["command"].startswith(("RCPT ", "end of data")))
@@ -167,12 +167,12 @@ def _answers(story: Story, command: str, told: list[int]) -> Iterator[str]:
 
 
 def _rule(rule: Story) -> Iterator[str]:
-    shadow = rule["mode"] == "shadow"
-    verdict = f"({rule['verdict']})" if shadow else rule["verdict"]
+    held_back = _is_held_back(rule)
+    verdict = f"({rule['verdict']})" if held_back else rule["verdict"]
     named = f"{rule['rule']}  (policy {rule['policy']})" if rule.get("policy") else rule["rule"]
     yield f"{verdict:17} {named}   {'' if rule['verdict'] == 'unfinished' else _ms(rule['ms'])}"
-    if shadow:
-        yield f"    shadow: {_would_have(rule)}"
+    if held_back:
+        yield f"    {'shadow' if rule['mode'] == 'shadow' else 'warning'}: {_would_have(rule)}"
     elif rule["reply"]:
         yield f"    with {rule['reply']}"
     if rule["error"]:
@@ -181,6 +181,11 @@ def _rule(rule: Story) -> Iterator[str]:
     yield from (f"    {line}" for line in seen[:_MOST_EVIDENCE])
     if len(seen) > _MOST_EVIDENCE:
         yield f"    and {len(seen) - _MOST_EVIDENCE} more; --json shows all"
+
+
+def _is_held_back(rule: Story) -> bool:
+    """Whether what it said changed nothing: any rule in shadow mode, and the refusal of one that only warns."""
+    return rule["mode"] == "shadow" or (rule["mode"] == "warn" and rule["verdict"] in _REFUSING)
 
 
 def _would_have(rule: Story) -> str:

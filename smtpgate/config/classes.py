@@ -1,7 +1,7 @@
 """Restriction classes: lists of rules with a name, and the lists of names that stand in access tables."""
 
 import re
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from smtpgate.config.document import Document
@@ -29,8 +29,8 @@ class Classes:
         """A rule as it is, or those that its class stands for, each with its place in the file."""
         table = {"rule": item} if isinstance(item, str) else item
         words = table["rule"].split() if isinstance(table, dict) and isinstance(table.get("rule"), str) else []
-        if words[:1] == ["warn_if_reject"]:  # Postfix's way to write shadow mode
-            words, table = words[1:], {**table, "mode": "shadow"}
+        if words[:1] == ["warn_if_reject"]:  # Postfix's way to write the mode
+            words, table = words[1:], {**table, "mode": "warn"}
         if len(words) != 1 or words[0] not in self._lists:
             return [(path, item)]
         name = words[0]
@@ -44,16 +44,20 @@ class Classes:
         return [
             found
             for index, rule in enumerate(rules if isinstance(rules, list) else [])
-            for found in self.expand(document, ("classes", name, index), _in_mode(rule, table), (*within, name))
+            for found in self.expand(
+                document, ("classes", name, index), in_mode(rule, table.get("mode", "enforce")), (*within, name)
+            )
         ]
 
 
-def _in_mode(rule: Any, table: Mapping[str, Any]) -> Any:
-    """A rule of a class, in the mode that the class is given."""
+def in_mode(rule: Any, mode: str) -> Any:
+    """A rule of a class, in the mode that the class is given, unless its own does even less."""
     given = {"rule": rule} if isinstance(rule, str) else rule
-    if table.get("mode", "enforce") == "enforce" or not isinstance(given, dict):
+    if mode == "enforce" or not isinstance(given, dict) or given.get("mode") == "shadow":
         return rule
-    return given if str(given.get("rule")).startswith("warn_if_reject ") else {**given, "mode": table["mode"]}
+    text = given.get("rule")
+    bare = text.removeprefix("warn_if_reject ").lstrip() if isinstance(text, str) else text
+    return {**given, "rule": bare, "mode": mode}
 
 
 def split_names(text: str, arguments: Callable[[str], int | None], known: Sequence[str]) -> list[str]:

@@ -18,6 +18,8 @@ from smtpgate.tables.indexed import Static
 _BEFORE_RCPT = (Phase.CLIENT, Phase.HELO, Phase.MAIL)
 _PERMIT_OURS = ("permit_auth_destination", "permit_mx_backup")
 _DESTINATION = ("reject_unauth_destination", "defer_unauth_destination")
+# How much a rule does, the most first.
+_DOES = ("enforce", "warn", "shadow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ class Lint:
     def _code(self, one: _List, placed: Placed) -> None:
         """Refusals that are not for good."""
         rule = placed.rule
-        if not rule.shadow and rule.spec.score is None and getattr(rule.options, "code", None) == 450:
+        if rule.mode == "enforce" and rule.spec.score is None and getattr(rule.options, "code", None) == 450:
             problem = f"{rule.text} answers 450, and clients try again for days"
             self._add(self.notes, one.where, placed, problem, "when its record is clean, code = 550 refuses for good")
 
@@ -124,14 +126,15 @@ class Lint:
                 self._add(self.warnings, one.where, placed, problem)
                 continue
             first = seen.get(rule.key)
-            if first is not None and rule.shadow >= first.rule.shadow and rule.spec.memo and not rule.spec.score:
+            is_stronger = first is None or _DOES.index(rule.mode) < _DOES.index(first.rule.mode)
+            if first is not None and not is_stronger and rule.spec.memo and not rule.spec.score:
                 problem = f"{rule.text} changes nothing: it was asked in line {first.line}"
                 self._add(self.notes, one.where, placed, problem, "leave it out, or leave it out of its class")
-            elif first is None or first.rule.shadow:
+            elif is_stronger:
                 seen[rule.key] = placed
             if _always_ends(rule, guarded=guarded and one.phase is Phase.RCPT):
                 end = placed
-            guarded = guarded or (rule.spec.name in _DESTINATION and not rule.shadow)
+            guarded = guarded or (rule.spec.name in _DESTINATION and rule.mode == "enforce")
 
     def _order(self, one: _List) -> None:
         """Rules that cost more, or make clients wait longer, in this place than in another."""
@@ -139,7 +142,7 @@ class Lint:
         slow: Placed | None = None
         for placed in one.rules:
             rule = placed.rule
-            if rule.shadow or rule.spec.score:
+            if rule.mode != "enforce" or rule.spec.score:
                 continue
             if slow is not None and _waits_its_turn(rule):
                 problem = f"{rule.text} is asked when {slow.rule.text} in line {slow.line} has answered"
@@ -168,7 +171,7 @@ def _always_ends(rule: Rule, *, guarded: bool) -> bool:
     if rule.spec.name != "check_client_access" or not isinstance(rule.options.table.table.content, Static):
         return False
     result, _ = rule.options.table.read(rule.options.table.table.content.entries[0].result)
-    return result.action in (Action.PERMIT, Action.REJECT, Action.DEFER)
+    return result.action is Action.PERMIT or (result.action in (Action.REJECT, Action.DEFER) and not rule.warns)
 
 
 def _is_spared(dear: Rule, cheap: Rule) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smtpgate.config.classes import Classes, split_names
+from smtpgate.config.classes import Classes, in_mode, split_names
 from smtpgate.config.document import Document, Field, written
 from smtpgate.config.errors import nearest, quote
 from smtpgate.config.lines import Path
@@ -16,7 +16,7 @@ from smtpgate.config.toml import inline
 from smtpgate.phases.access_result import ACTIONS
 from smtpgate.phases.access_table import Place, TableReference, TableUse
 from smtpgate.phases.phase import DELAYED, FIRST_PHASE, KNOWN_IN, Input, Phase
-from smtpgate.phases.rule import Check, CheckSpec, OnError, Rule, option
+from smtpgate.phases.rule import Check, CheckSpec, Mode, OnError, Rule, option
 from smtpgate.phases.scored import scored, scored_spec
 from smtpgate.phases.subject import OF_LIST, Subject, known_from
 from smtpgate.values import choice, points
@@ -36,7 +36,11 @@ _NEEDS = {
 class RuleSettings:
     """What every rule can be given, whatever its check."""
 
-    mode: str = option(choice("enforce", "shadow"), "enforce", '"shadow": asked and recorded, changes nothing')
+    mode: Mode = option(
+        choice("enforce", "warn", "shadow"),
+        "enforce",
+        'all are recorded; "shadow" changes nothing, "warn" refuses nothing',
+    )
     on_error: str = option(
         choice("defer", "permit", "skip"), "defer", "what a failure inside the rule means; the default is the check's"
     )
@@ -125,8 +129,9 @@ class RuleReader:
             subject=place.subject,
         )
         rules = split_names(names, self._most_arguments, [*ACTIONS, *self._registry, *self._classes.names])
-        mode = {"mode": "shadow"} if place.shadow else {}
-        items = [found for rule in rules for found in reader._expand((), {"rule": rule, **mode})]
+        items = [
+            (path, in_mode(item, place.mode)) for rule in rules for path, item in reader._expand((), {"rule": rule})
+        ]
         placed = [reader._rule(place.phase, path, item) for path, item in items]
         if scratch.errors:
             raise ValueError("; ".join(error.said for error in scratch.errors))
@@ -165,14 +170,14 @@ class RuleReader:
     def _warn_if_reject(
         self, phase: Phase, path: Path, table: Mapping[str, Any], words: Sequence[str]
     ) -> Placed | None:
-        """Postfix's way to write shadow mode: the rule stands behind it."""
+        """Postfix's way to write the mode: the rule stands behind it."""
         if not words:
             self._document.error(path, "warn_if_reject stands alone", '"warn_if_reject reject_…", both in one string')
             return None
         if "mode" in table:
             self._document.error(path, "warn_if_reject is a mode already: mode is given twice")
             return None
-        return self._rule(phase, path, {**table, "rule": " ".join(words), "mode": "shadow"})
+        return self._rule(phase, path, {**table, "rule": " ".join(words), "mode": "warn"})
 
     def _refuse_name(self, path: Path, name: str) -> None:
         if name in GONE:
@@ -206,7 +211,7 @@ class RuleReader:
         values = self._document.read(path, given, [*of_rule, *of_check], spec.name)
         if values is None or not known:
             return None
-        shadow = values["mode"] == "shadow"
+        mode: Mode = values["mode"]
         options = {field.name: values[field.name] for field in of_check}
         if values["score"] and spec.score is not None:
             self._document.error((*path, "score"), f"{spec.name} cannot give other points", hint="leave it out")
@@ -214,7 +219,7 @@ class RuleReader:
         subject = (self._subject or OF_LIST[phase]) if spec.subject == "list" else spec.subject
         for name, value in options.items():
             if isinstance(value, (TableReference, TableUse)):
-                options[name] = self._table(phase, path, shadow, value, subject)
+                options[name] = self._table(phase, path, mode, value, subject)
                 if options[name] is None:
                     return None
                 spec = _asking(spec, options[name])
@@ -222,12 +227,15 @@ class RuleReader:
         check = self._check(spec, bound, values["score"], subject)
         if values["score"]:
             spec = scored_spec(spec)
+        if mode == "warn":
+            spec = dataclasses.replace(spec, guard=False, terminal=spec.terminal and spec.name == "permit")
         on_error: OnError = values["on_error"] if "on_error" in given else spec.on_error
         if spec.follows_list:
             spec = dataclasses.replace(spec, input=self._asked_about(phase))
         elif spec.subject == "list" and subject:
             spec = dataclasses.replace(spec, input=max(spec.input, known_from(subject)))
-        rule = Rule(spec, check, _text(spec, given, options), phase, shadow, on_error, bound, self._policy)
+        text, shadow, warns = _text(spec, given, options), mode == "shadow", mode == "warn"
+        rule = Rule(spec, check, text, phase, shadow, on_error, bound, self._policy, warns)
         effective = {"rule": spec.name, **written(of_check, given), **written(of_rule, given), "on_error": on_error}
         return Placed(rule, path, self._document.line(path), effective)
 
@@ -246,12 +254,12 @@ class RuleReader:
         return check
 
     def _table(
-        self, phase: Phase, path: Path, shadow: bool, given: TableReference | TableUse, subject: Subject | None
+        self, phase: Phase, path: Path, mode: Mode, given: TableReference | TableUse, subject: Subject | None
     ) -> TableUse | None:
         """The table that a rule asks, opened for its place."""
         place = Place(
             phase,
-            shadow=shadow,
+            mode,
             permits=self._permits and given.permits,
             in_transaction=self._delay_reject or phase >= Phase.MAIL,
             subject=subject,
@@ -312,6 +320,8 @@ class RuleReader:
             if rule.spec.guard and (rule.shadow or rule.on_error != "defer"):
                 why = "is in shadow mode" if rule.shadow else f'has on_error = "{rule.on_error}"'
                 asleep = asleep or f"; {rule.text} in line {placed.line} {why} and guards nothing"
+            elif rule.warns and self._registry[rule.spec.name].guard:
+                asleep = asleep or f"; {rule.text} in line {placed.line} only warns and guards nothing"
             elif rule.shadow:
                 continue
             elif rule.spec.guard:

@@ -8,7 +8,7 @@ from smtpgate.phases.access_result import AccessResult, parse_result
 from smtpgate.phases.context import Context
 from smtpgate.phases.message_action import Deed
 from smtpgate.phases.phase import Phase
-from smtpgate.phases.rule import Rule
+from smtpgate.phases.rule import Mode, Rule
 from smtpgate.phases.subject import Subject
 from smtpgate.phases.verdict import Action
 from smtpgate.tables.files import FILE_TYPES, Stamp, TableFile
@@ -83,13 +83,13 @@ class Found(NamedTuple):
 class Place:
     """Where a table's results take effect.
 
-    shadow: nothing does. permits: whether it may say OK; not where strangers write the names that are looked up.
-    in_transaction: there is a message for it to do something with. subject: what the rules that it names speak of;
-    None for what the phase's list is about.
+    mode: of the rule that asks, and of those that its results name. permits: whether it may say OK; not where strangers
+    write the names that are looked up. in_transaction: there is a message for it to do something with. subject: what
+    the rules that it names speak of; None for what the phase's list is about.
     """
 
     phase: Phase = Phase.RCPT
-    shadow: bool = False
+    mode: Mode = "enforce"
     permits: bool = True
     in_transaction: bool = True
     subject: Subject | None = None

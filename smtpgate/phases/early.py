@@ -55,4 +55,4 @@ def _is_new(rule: Rule, policy: Policy, phase: Phase) -> bool:
 
 def _may_end_list(rule: Rule) -> bool:
     """Whether it can be asked ahead of its turn whether its list ends with it."""
-    return is_cheap(rule) and not rule.shadow and rule.spec.score != "asks"
+    return is_cheap(rule) and rule.mode == "enforce" and rule.spec.score != "asks"

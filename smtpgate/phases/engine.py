@@ -5,12 +5,14 @@ Rules it keeps:
 - The first DEFER_IF_PERMIT is carried to the end of RCPT (or DATA, or END_OF_DATA); the first DEFER_IF_REJECT
   to the end of its list.
 - A rule in shadow mode is evaluated and recorded, and nothing waits for it.
+- A rule that only warns is asked like any other, and its refusal is recorded and held back.
 - Points that rules give are added up where the rules stand, whoever answers first.
 - A failure inside a check is what the rule's on_error says (asking.py); its text never leaves the record.
 - Nothing else applies modes, records verdicts or turns verdicts into replies.
 """
 
 import asyncio
+import dataclasses
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
@@ -32,6 +34,7 @@ from smtpgate.record import Record, RuleEntry
 
 # Postfix has the same bound, and the same answer.
 _MOST_NESTED = 100
+_REFUSES = (Action.REJECT, Action.DEFER, Action.DEFER_IF_PERMIT)
 ENDLESS = Decision(Reply(451, "3.5", "Server configuration error"), "rules that lead to themselves")
 
 
@@ -175,7 +178,7 @@ class Engine:
             return await self._shadow(rule, tx, record)
         outcome = await self._asker.outcome(rule, tx)
         self._list(rule, tx, record, outcome)
-        return outcome.verdict
+        return _without_refusal(outcome) if rule.warns else outcome.verdict
 
     async def _nest(self, rules: Sequence[Rule], tx: Transaction) -> None:
         """Rules that a verdict has named will be asked now."""
@@ -223,8 +226,7 @@ class Engine:
         key = (rule, recipient, None if rule.spec.memo or outcome is None else outcome.verdict.action)
         if key in record.listed:
             return None
-        mode = "shadow" if rule.shadow else "enforce"
-        entry = RuleEntry(rule.phase.key, rule.text, mode, recipient, policy=rule.policy)
+        entry = RuleEntry(rule.phase.key, rule.text, rule.mode, recipient, policy=rule.policy)
         if outcome is not None:
             _fill(entry, outcome)
         if record.add(record.rules, entry):
@@ -263,6 +265,18 @@ def _keep(rule: Rule, verdict: Verdict, tx: Transaction) -> None:
         tx.deeds = joined(tx.deeds, verdict.deeds)
     for number, edit in verdict.edits:
         tx.edits = {**tx.edits, number: tx.edits.get(number, UNCHANGED).then(edit)}
+
+
+def _without_refusal(outcome: Outcome) -> Verdict:
+    """What counts of a rule that only warns.
+
+    Postfix (smtpd_check.c: smtpd_check_reject): neither our own errors nor DEFER_IF_REJECT are hidden, since mail might
+    be lost for them.
+    """
+    verdict = outcome.verdict
+    if outcome.error is not None or verdict.action not in _REFUSES:
+        return verdict
+    return dataclasses.replace(verdict, action=Action.DUNNO)
 
 
 def _fill(entry: RuleEntry, outcome: Outcome) -> None:

@@ -78,6 +78,6 @@ class Policies:
 def _after_rcpt(policy: Policy) -> object:
     """What decides about the message as a whole; recipients for whom it is the same can share one."""
     late = [rule for phase in _AFTER_RCPT for rule in policy.lists.get(phase, ())]
-    same = tuple((rule.phase, rule.key, rule.shadow) for rule in late)
+    same = tuple((rule.phase, rule.key, rule.mode) for rule in late)
     # A threshold depends on what the lists before it give, too.
     return (policy.name, same) if any(rule.spec.score == "asks" and not rule.shadow for rule in late) else same

@@ -76,7 +76,7 @@ def summary(story: dict[str, Any]) -> dict[str, Any]:
     reply: the last that the client got. shadow: the rules that would have refused it, were they enforced.
     """
     replies = story["replies"]
-    shadow = [rule["rule"] for rule in story["rules"] if rule["mode"] == "shadow" and rule["verdict"] in _REFUSING]
+    shadow = [rule["rule"] for rule in story["rules"] if rule["mode"] != "enforce" and rule["verdict"] in _REFUSING]
     return {
         "at": datetime.fromtimestamp(story["at"], UTC).isoformat(timespec="milliseconds"),
         "ref": story["ref"],

@@ -41,7 +41,7 @@ def test_a_name_of_old(capsys: pytest.CaptureFixture[str]) -> None:
         ("reject_rbl_clinet", 'there is no rule "reject_rbl_clinet": did you mean "reject_rbl_client"?'),
         ("reject_maps_rbl", "reject_maps_rbl is no longer Postfix's either; write "),
         ("check_etrn_access", "check_etrn_access cannot be here: ETRN "),
-        ("warn_if_reject", "warn_if_reject is shadow mode: "),
+        ("warn_if_reject", "warn_if_reject is a mode: "),
         ("xyzzy", 'there is no rule "xyzzy"; `smtpgate rules` lists all'),
         ("../rules", 'there is no rule "../rules"'),
         ("", 'there is no rule ""; '),

@@ -253,6 +253,21 @@ def test_what_a_shadow_rule_would_have_done(verdict, reply, line):
 
 
 @pytest.mark.parametrize(
+    ("verdict", "line"),
+    [
+        ("reject", f"  (reject)          a_rule   0.0 ms\n      warning: would have refused with {NO_HOSTNAME}\n"),
+        ("defer_if_permit", f"      warning: would have refused with {NO_HOSTNAME}\n"),
+        ("defer_if_reject", f"  defer_if_reject   a_rule   0.0 ms\n      with {NO_HOSTNAME}\n"),
+        ("error", f"  error             a_rule   0.0 ms\n      with {NO_HOSTNAME}\n"),
+    ],
+)
+def test_what_a_rule_that_warns_held_back(verdict, line):
+    record = accepted()
+    record.rules = [RuleEntry("client", "a_rule", "warn", None, verdict, NO_HOSTNAME)]
+    assert line in tell(record.story())
+
+
+@pytest.mark.parametrize(
     ("evidence", "lines"),
     [
         ({"question": "x MX", "status": "answer", "records": ["10 y"], "ttl": 60}, ["x MX: 10 y (for 60 s)"]),

@@ -43,7 +43,7 @@ def settings(etc: Path) -> Settings:
 def test_both_ask_the_same(phase: Phase, tmp_path: Path) -> None:
     found = settings(tmp_path)
     there = [rule for name in LISTS[phase] for rule in re.split(r",\s*", main_cf()[name])]
-    here = [("warn_if_reject " if rule.shadow else "") + rule.text for rule in found.phases[phase]]
+    here = [("warn_if_reject " if rule.warns else "") + rule.text for rule in found.phases[phase]]
     assert [rule.replace(str(tmp_path), "/etc/postfix") for rule in here] == there
 
 

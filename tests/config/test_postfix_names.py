@@ -29,12 +29,12 @@ def read(rule: object) -> Rule:
         "warn_if_reject reject_rbl_client bl.example",
         "warn_if_reject  reject_rbl_client  bl.example",
         {"rule": "warn_if_reject reject_rbl_client", "zone": "bl.example"},
-        {"rule": "reject_rbl_client bl.example", "mode": "shadow"},
+        {"rule": "reject_rbl_client bl.example", "mode": "warn"},
     ],
 )
-def test_warn_if_reject_is_shadow_mode(rule: object) -> None:
+def test_warn_if_reject_is_a_mode(rule: object) -> None:
     read_rule = read(rule)
-    assert read_rule.shadow
+    assert read_rule.mode == "warn"
     assert read_rule.text == "reject_rbl_client bl.example"
 
 
@@ -46,7 +46,7 @@ def test_names_of_old(old: str, new: str) -> None:
 
 def test_what_is_shown_has_the_names_of_today() -> None:
     shown = dump(load(BASE.replace("{rule}", '"warn_if_reject reject_unknown_client"'), REGISTRY).effective)
-    assert '{ rule = "reject_unknown_client_hostname", code = 450, mode = "shadow", ' in shown
+    assert '{ rule = "reject_unknown_client_hostname", code = 450, mode = "warn", ' in shown
 
 
 def test_a_name_is_only_one_of_them() -> None:

@@ -67,12 +67,13 @@ def rule(
     effects: bool = False,
     memo: bool = True,
     shadow: bool = False,
+    warns: bool = False,
     on_error: OnError = "defer",
 ) -> Rule:
     """A rule that asks a question; its input is what its phase knows, unless said otherwise."""
     known = KNOWN_IN[phase] if input is None else input
     spec = CheckSpec(text, question, known, lookup=lookup, effects=effects, memo=memo)
-    return Rule(spec, question, text, phase, shadow, on_error)
+    return Rule(spec, question, text, phase, shadow, on_error, warns=warns)
 
 
 def mailbox(text: str) -> Address:

@@ -4,6 +4,7 @@ What the engine decides must be what this decides, however fast or slow the answ
 """
 
 import asyncio
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 from smtpgate.mailauth.message import UNCHANGED
@@ -18,6 +19,7 @@ from smtpgate.phases.rule import Rule
 from smtpgate.phases.score import keep_score, score_before
 from smtpgate.phases.verdict import Action, Decision, Verdict, defer
 
+REFUSALS = (Action.REJECT, Action.DEFER, Action.DEFER_IF_PERMIT)
 EARLY = (Phase.CLIENT, Phase.HELO, Phase.MAIL)
 FAILED: Mapping[str, Verdict] = {
     "defer": defer(Reply(451, "3.0", "Temporary internal error, please try again later")),
@@ -91,6 +93,8 @@ class Sequential:
                 continue
             self.reached.add(rule.text)
             verdict = await self._ask(rule, tx)
+            if rule.warns and verdict is not FAILED[rule.on_error] and verdict.action in REFUSALS:
+                verdict = dataclasses.replace(verdict, action=Action.DUNNO)
             if verdict.rules and not (rule.shadow and (rule.spec.lookup or rule.spec.effects)):
                 nested += 1
                 if nested <= 100:

@@ -1,11 +1,13 @@
 """The heart: which sequences of verdicts lead to which reply, and in which phase."""
 
 import asyncio
+import dataclasses
 
 import pytest
 
 from smtpgate.mailauth.authentication_results import MethodResult
 from smtpgate.phases.asking import Limits
+from smtpgate.phases.message_action import Deed, MessageAction
 from smtpgate.phases.phase import Input, Phase
 from smtpgate.phases.reply import Reply
 from smtpgate.phases.verdict import DUNNO, PERMIT, Action, Verdict, dunno
@@ -178,6 +180,58 @@ async def test_shadow_changes_nothing(delay_reject: bool, phase: Phase, action: 
     assert await where_refused(client) is None
     assert client.tx.tagged == {}
     assert client.tx.carried is None
+
+
+# --- warn_if_reject ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("action", "refused"),
+    [
+        (Action.REJECT, "554 5.7.1 behind"),
+        (Action.DEFER, "554 5.7.1 behind"),
+        (Action.DEFER_IF_PERMIT, "554 5.7.1 behind"),
+        (Action.DEFER_IF_REJECT, "450 4.7.1 warns"),
+        (Action.DUNNO, "554 5.7.1 behind"),
+        (Action.PERMIT, None),
+    ],
+)
+async def test_a_rule_that_warns_refuses_nothing(action: Action, refused: str | None, kind: dict[str, bool]) -> None:
+    """Postfix (smtpd_check.c): what it permits is permitted, what it could not find out still defers a refusal."""
+    warns = rule(Phase.RCPT, Question(says(action, text="warns")), text="warns", warns=True, **kind)
+    client = Client(warns, rule(Phase.RCPT, Question(says(Action.REJECT, text="behind")), text="behind"))
+    decision = await client.up_to_rcpt()
+    assert (None if decision.reply is None else str(decision.reply)) == refused
+    entry = client.record.rules[0]
+    assert (entry.mode, entry.verdict) == ("warn", action.value)
+    assert entry.reply == (str(says(action, text="warns").reply) if says(action).reply else None)
+
+
+async def test_a_rule_that_warns_alone_lets_pass() -> None:
+    client = Client(rule(Phase.RCPT, Question(says(Action.DEFER_IF_PERMIT)), warns=True))
+    assert (await client.up_to_rcpt()).reply is None
+
+
+async def test_what_a_rule_that_warns_wants_done_is_done() -> None:
+    hold = MessageAction(Deed.HOLD, "")
+    client = Client(rule(Phase.RCPT, Question(dataclasses.replace(DUNNO, deeds=(hold,))), warns=True))
+    await client.up_to_rcpt()
+    assert client.tx.deeds == (hold,)
+
+
+async def test_our_own_errors_are_no_warnings() -> None:
+    """Postfix: errors of software, resources and data cannot be converted into warnings."""
+    client = Client(rule(Phase.RCPT, Question(error=RuntimeError("secret")), warns=True))
+    decision = await client.up_to_rcpt()
+    assert str(decision.reply).startswith("451 4.3.0 ")
+
+
+async def test_a_warning_and_the_rule_itself_share_an_answer() -> None:
+    question = Question(says(Action.REJECT))
+    client = Client(rule(Phase.MAIL, question, warns=True), rule(Phase.RCPT, question, input=Input.SENDER))
+    assert (await client.up_to_rcpt()).reply is not None
+    assert question.asked == 1
 
 
 async def test_an_enforced_rule_tags_the_message() -> None:

@@ -19,7 +19,7 @@ from smtpgate.phases.facts import Session, Transaction
 from smtpgate.phases.message_action import Deed, MessageAction
 from smtpgate.phases.phase import KNOWN_IN, Input, Phase
 from smtpgate.phases.policy import Policy
-from smtpgate.phases.rule import Check, CheckSpec, OnError, Rule
+from smtpgate.phases.rule import Check, CheckSpec, Mode, OnError, Rule
 from smtpgate.phases.score import Points
 from smtpgate.phases.verdict import Action, Verdict
 from smtpgate.record import Record
@@ -34,6 +34,7 @@ OWN_RULES = "x@example.org"
 CONTEXT_OF_OURS = dataclasses.replace(CONTEXT, relay_domains=frozenset({"example.org"}))
 RULE_TIMEOUT = Limits().rule_timeout
 CLASSES = 2
+MODES: tuple[Mode, ...] = ("enforce", "warn", "shadow")
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Written:
     said: tuple[Said, ...]
 
 
-Placed = tuple[Written, bool]  # and whether it is in shadow mode
+Placed = tuple[Written, Mode]
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,8 @@ def configurations(draw: st.DrawFn) -> Configuration:
         fitting = [written for written in pool if written.known <= most]
         if not fitting:
             return []
-        shadow = st.sampled_from([False, False, False, True])
-        return draw(st.lists(st.tuples(st.sampled_from(fitting), shadow), max_size=size))
+        mode = st.sampled_from(["enforce", "enforce", "enforce", "enforce", "warn", "shadow"])
+        return draw(st.lists(st.tuples(st.sampled_from(fitting), mode), max_size=size))
 
     def of(phase: Phase) -> list[Placed]:
         return placed(Input.RECIPIENT if delay_reject and phase in EARLY else KNOWN_IN[phase])
@@ -162,9 +163,11 @@ class Bound:
         self._checks: dict[Any, tuple[str, Check]] = {}
         # Those of an answer that a rule in shadow mode gives are in shadow mode, too.
         self._classes = {
-            (number, shadow): tuple(self._rule(Phase.CLIENT, written, shadow or own) for written, own in rules)
+            (number, mode): tuple(
+                self._rule(Phase.CLIENT, written, max(mode, own, key=MODES.index)) for written, own in rules
+            )
             for number, rules in enumerate(configuration.classes)
-            for shadow in (False, True)
+            for mode in MODES
         }
         self.lists = self._lists(configuration.lists)
         own = self.lists | self._lists(configuration.own)
@@ -172,16 +175,15 @@ class Bound:
 
     def _lists(self, lists: dict[Phase, list[Placed]]) -> dict[Phase, tuple[Rule, ...]]:
         return {
-            phase: tuple(self._rule(phase, written, shadow) for written, shadow in rules)
-            for phase, rules in lists.items()
+            phase: tuple(self._rule(phase, written, mode) for written, mode in rules) for phase, rules in lists.items()
         }
 
-    def _rule(self, phase: Phase, written: Written, shadow: bool) -> Rule:
+    def _rule(self, phase: Phase, written: Written, mode: Mode) -> Rule:
         names = any(said.names >= 0 for said in written.said)
-        same = (written, shadow and names)
+        same = (written, mode if names else "enforce")
         if same not in self._checks:
             text = f"check {len(self._checks)}"
-            self._checks[same] = text, self._check(text, written, shadow)
+            self._checks[same] = text, self._check(text, written, mode)
         text, check = self._checks[same]
         is_asking = written.score == "asks"
         if written.kind == "effects" and not is_asking:
@@ -197,9 +199,11 @@ class Bound:
             score=written.score or None,  # type: ignore[arg-type]
         )
         on_error: OnError = "skip" if written.score else written.on_error
-        return Rule(spec, check, f"{text}, rule {next(self._numbers)}", phase, shadow, on_error)
+        return Rule(
+            spec, check, f"{text}, rule {next(self._numbers)}", phase, mode == "shadow", on_error, warns=mode == "warn"
+        )
 
-    def _check(self, text: str, written: Written, shadow: bool) -> Check:
+    def _check(self, text: str, written: Written, mode: Mode) -> Check:
         async def check(tx: Transaction, ctx: Context) -> Verdict:
             self.asked.append(text)
             if written.score == "asks":
@@ -215,7 +219,7 @@ class Bound:
                 return Verdict(Action.DUNNO, points=(Points(text, 1),))
             return dataclasses.replace(
                 says(said.action, said.code, text),
-                rules=self._classes[said.names, shadow] if said.names >= 0 else (),
+                rules=self._classes[said.names, mode] if said.names >= 0 else (),
                 deeds=(MessageAction(Deed.HOLD, text),) if said.holds else (),
                 results=(MethodResult("test", text),) if said.holds else (),
             )

@@ -61,6 +61,7 @@ _ANOTHER_TO_POSTFIX = "two-names"
 _UNCONDITIONAL = ("permit", "reject", "defer")
 _GUARD = "reject_unauth_destination"
 _MOST_RULES = 4
+_WARNING = 0.15  # of all rules
 CONTENT = "Subject: test\r\n\r\nA line.\r\n.\r\n"
 # The command with its content, of which the last CRLF is added to it as to every line.
 _BDAT = "BDAT 26 LAST\r\nSubject: test\r\n\r\nA line."
@@ -94,7 +95,7 @@ class RuleLists:
 
     def names(self, name: str) -> bool:
         """Whether a rule of this name stands in any of the lists."""
-        return any(rule.split()[0] == name for rules in self.lists.values() for rule in rules)
+        return any(name in rule.split()[:2] for rules in self.lists.values() for rule in rules)
 
 
 @dataclass(frozen=True)
@@ -182,8 +183,9 @@ def _draw_list(source: random.Random, names: list[str], deck: list[str]) -> list
         name = deck.pop()
         if name in _UNCONDITIONAL and source.random() < 0.3:
             continue
-        rules.append(f"{name} {source.choice(ARGUMENTS[name])}" if name in ARGUMENTS else name)
-        if name in _UNCONDITIONAL:  # nothing may stand behind it
+        warning = "warn_if_reject " if source.random() < _WARNING else ""
+        rules.append(warning + (f"{name} {source.choice(ARGUMENTS[name])}" if name in ARGUMENTS else name))
+        if name in _UNCONDITIONAL and not warning:  # nothing may stand behind it
             break
     return rules
 
