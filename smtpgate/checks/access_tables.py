@@ -27,9 +27,12 @@ from smtpgate.values import is_address, is_host_name
 UNKNOWN = "unknown"
 # Postfix: smtpd_null_access_lookup_key.
 NULL_SENDER_KEY = Key("<>")
-# Who is asked about chooses how many servers there are; Postfix stops at 100 addresses.
+# Who is asked about chooses how many servers there are, and how many labels a name has, each of which may be a zone of
+# its own: up to 127. Postfix stops at 100 addresses, and asks about every label; for labels this is the number of
+# RFC 9156 §2.3, for the same reason.
 _MOST_SERVERS = 20
 _MOST_ADDRESSES = 100
+_MOST_LABELS = 10
 _MOST_EVIDENCE = 8
 _LONGEST_EVIDENCE = 300
 # Postfix: recipients that are routed onwards by their local part are never let in by a table.
@@ -289,11 +292,12 @@ async def _mail_exchangers(domain: str, ctx: Context) -> tuple[list[str], list[A
 async def _name_servers(domain: str, ctx: Context) -> tuple[list[str], list[Answer]]:
     """The name servers of a domain, or else of the nearest domain above that has some."""
     asked: list[Answer] = []
-    while domain:
-        asked.append(await ctx.dns.query(domain, "NS"))
+    labels = domain.split(".")
+    above = (".".join(labels[-count:]) for count in range(min(len(labels) - 1, _MOST_LABELS), 0, -1))
+    for name in (domain, *above):
+        asked.append(await ctx.dns.query(name, "NS"))
         if asked[-1].status not in (Status.NO_NAME, Status.NO_DATA):
             return list(asked[-1].records), asked
-        domain = domain.partition(".")[2]
     return [], asked
 
 

@@ -268,6 +268,27 @@ async def test_a_domain_with_many_servers_is_looked_at_within_bounds() -> None:
     assert len(dns.asked) < 50
 
 
+@pytest.mark.parametrize(
+    ("domain", "zone", "asked"),
+    [
+        ("a." * 120 + "example", None, 11),
+        ("a." * 120 + "example", "a." * 9 + "example", 2),
+        ("a." * 120 + "example", "example", 11),
+        ("a." * 120 + "example", "a." * 120 + "example", 1),
+        ("a.b.c.d.example", "example", 5),
+        ("example", None, 1),
+    ],
+)
+async def test_the_zone_of_a_name_with_many_labels_is_looked_for_within_bounds(
+    domain: str, zone: str | None, asked: int
+) -> None:
+    dns = FakeDns(NS={zone: ["ns.bad.test"]} if zone else {})
+    expected = "554 5.7.1 <client.example.net>: Helo command" if zone else "dunno"
+    got = await said("check_helo_ns_access", {"ns.bad.test": "REJECT"}, context(dns=dns), helo=domain)
+    assert got == expected.replace("client.example.net", domain)
+    assert sum(kind == "NS" for _, kind in dns.asked) == asked
+
+
 async def test_what_was_found_is_in_the_record() -> None:
     ctx = context(dns=SERVERS)
     verdict = await ask("check_sender_mx_access", facts(sender="a@bad.example"), ctx, table={"bad.test": "DUNNO yes"})
