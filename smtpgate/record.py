@@ -75,8 +75,8 @@ class Record:
     """A transaction, or what happened in a session outside of any.
 
     at: when it began, seconds since 1970. outcome: "accepted", "rejected", "deferred", "discarded", "held" (in the
-    quarantine), "abandoned" (the client left or gave up). decided_by: the rule, "downstream" or "smtpgate" that refused
-    it. Sizes in bytes, times in milliseconds.
+    quarantine), "abandoned" (the client left or gave up). decided_by: the rule that refused it
+    or wants it discarded or held, or "downstream" or "smtpgate" that refused it. Sizes in bytes, times in milliseconds.
     via: the trusted servers that told who the client is, or why one was not believed ("failed"). forwarded: what one
     told by XFORWARD of where the message came from. tls: what protected the session, or {"failed": why}; None in
     plaintext.

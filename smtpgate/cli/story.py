@@ -10,8 +10,8 @@ _OUTCOMES = {
     "accepted": "Accepted: the downstream has taken the message.",
     "rejected": "Refused for good{by}. The sender's server will not try again, and tells its user.",
     "deferred": "Refused for now{by}. A real mail server tries again by itself.",
-    "discarded": "Thrown away: the client was told that it was accepted, because a rule wants it so.",
-    "held": "Held: the message is in the quarantine, because a rule wants it so. `smtpgate quarantine` shows it.",
+    "discarded": "Thrown away{by}: the client was told that it was accepted.",
+    "held": "Held{by}: the message is in the quarantine, and `smtpgate quarantine` shows it.",
     "abandoned": "Not finished: the client left or gave up before there was a message.",
 }
 _PHASES = {"client": "CLIENT", "helo": "HELO", "mail": "MAIL", "rcpt": "RCPT", "data": "DATA", "end_of_data": "MESSAGE"}
@@ -67,6 +67,9 @@ def _in_short(story: Story) -> Iterator[str]:
         refusals.sort(key=lambda reply: reply["command"].startswith(("RCPT ", "end of data")))
         replies = by_rule or [reply["reply"] for reply in refusals]
         yield from (f"The client was told: {told}" for told in replies[-1:])
+    elif story["outcome"] in ("discarded", "held"):
+        deeds = [_deed(rule) for rule in story["rules"] if rule["rule"] == story["decided_by"]]
+        yield from (f"The rule says: {deed}" for deed in list(filter(None, deeds))[-1:])
 
 
 def _fact(story: Story, phase: str) -> str:
@@ -208,9 +211,10 @@ def _would_have(rule: Story) -> str:
 
 
 def _deed(rule: Story) -> str:
-    """What a table wanted done with the message, as it is written there."""
-    result = str((rule["evidence"] or {}).get("result", "")) if isinstance(rule["evidence"], dict) else ""
-    return result if result.split(" ")[0].upper() in _DEEDS else ""
+    """What a table or a policy service wanted done with the message, in their words."""
+    evidence = rule["evidence"] if isinstance(rule["evidence"], dict) else {}
+    said = str(evidence.get("result") or evidence.get("action") or "")
+    return said if said.split(" ")[0].upper() in _DEEDS else ""
 
 
 def _evidence(evidence: Any) -> Iterator[str]:

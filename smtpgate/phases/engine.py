@@ -262,7 +262,8 @@ def _keep(rule: Rule, verdict: Verdict, tx: Transaction) -> None:
     if verdict.points:
         tx.give(rule, verdict.points)
     if verdict.deeds:
-        tx.deeds = joined(tx.deeds, verdict.deeds)
+        wanted = tuple(dataclasses.replace(deed, by=rule.text) for deed in verdict.deeds)
+        tx.deeds = joined(tx.deeds, wanted)
     for number, edit in verdict.edits:
         tx.edits = {**tx.edits, number: tx.edits.get(number, UNCHANGED).then(edit)}
 

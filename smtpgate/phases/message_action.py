@@ -1,7 +1,7 @@
 """What a verdict can ask to be done with the message, beside what is answered (Postfix: access(5), "OTHER ACTIONS")."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from smtpgate.values import domain
@@ -21,10 +21,11 @@ class Deed(Enum):
 
 @dataclass(frozen=True, slots=True)
 class MessageAction:
-    """A deed. text: the header field, the address, or the reason."""
+    """A deed. text: the header field, the address, or the reason. by: the rule that wants it, once one has asked."""
 
     deed: Deed
     text: str
+    by: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.deed.value} {self.text}".rstrip()

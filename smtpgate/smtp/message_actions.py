@@ -44,17 +44,20 @@ async def carry_out(
     services: Services,
     record: Record,
 ) -> list[RelayReply]:
-    """Do with a message what rules want, instead of Redelivery.deliver(), which see. Sets the record's outcome."""
+    """Do with a message what rules want, instead of Redelivery.deliver(), which see.
+
+    Sets the record's outcome, and who decided it, if that is no answer of the downstream.
+    """
     by_deed = {deed.deed: deed for deed in deeds}  # the last of each kind
     if Deed.DISCARD in by_deed:
         await delivery.abandon()
-        record.outcome = DISCARDED
+        record.outcome, record.decided_by = DISCARDED, by_deed[Deed.DISCARD].by
         return [OK]
     redirect = by_deed.get(Deed.REDIRECT)
     copies = [deed.text for deed in deeds if deed.deed is Deed.BCC]
     hand_over = _HandOver(delivery, outgoing, services, record, redirect.text if redirect else None, copies)
     if Deed.HOLD in by_deed:
-        return [await hand_over.hold(by_deed[Deed.HOLD].text)]
+        return [await hand_over.hold(by_deed[Deed.HOLD])]
     try:
         all_take_it = await hand_over.address()
     except BaseException:
@@ -87,7 +90,7 @@ class _HandOver:
                 return False
         return True
 
-    async def hold(self, reason: str) -> RelayReply:
+    async def hold(self, wanted: MessageAction) -> RelayReply:
         """Put it into the quarantine, with those who are to get it."""
         await self.delivery.abandon()
         record, services = self.record, self.services
@@ -95,7 +98,7 @@ class _HandOver:
         recipients = list(self.delivery.accepted) if redirect is None else [(redirect, RcptParameters())]
         recipients += [(address, self._silent()) for address in self.copies]
         envelope = held_envelope(self.delivery.envelope, recipients)
-        envelope |= {"ref": record.ref, "at": record.at, "reason": reason}
+        envelope |= {"ref": record.ref, "at": record.at, "reason": wanted.text}
         name = f"{int(record.at)}-{record.ref}"
         loop, keep = asyncio.get_running_loop(), services.quarantine.keep
         try:
@@ -105,7 +108,7 @@ class _HandOver:
             record.add(record.relay, RelayEntry("HOLD", str(trouble), 0.0))
             return NO_ROOM
         record.add(record.relay, RelayEntry("HOLD", f"quarantine: {name}", 0.0))
-        record.outcome = HELD
+        record.outcome, record.decided_by = HELD, wanted.by
         return OK
 
     async def _put(self, put: Awaitable[RelayReply], address: str) -> bool:

@@ -408,3 +408,41 @@ def test_what_no_downstream_has_is_not_told_as_its_answer(outcome: str, said: st
     assert "  downstream: 250 2.1.5 Ok" in story
     assert "  downstream: 250 Ok" not in story
     assert "  answered 250 2.0.0 Ok" in story
+
+
+@pytest.mark.parametrize(
+    ("outcome", "evidence", "told"),
+    [
+        (
+            "discarded",
+            {"key": "spam.example", "result": "DISCARD we know it"},
+            [
+                "Thrown away by the rule a_rule: the client was told that it was accepted.",
+                "The rule says: DISCARD we know it",
+            ],
+        ),
+        (
+            "held",
+            {"service": "inet:127.0.0.1:10023", "action": "HOLD odd"},
+            [
+                "Held by the rule a_rule: the message is in the quarantine, and `smtpgate quarantine` shows it.",
+                "The rule says: HOLD odd",
+            ],
+        ),
+        (
+            "held",
+            {"matched": ["HOLD: Subject: odd"]},
+            ["Held by the rule a_rule: the message is in the quarantine, and"],
+        ),
+    ],
+)
+def test_who_wanted_it_discarded_or_held(outcome: str, evidence: dict, told: list[str]) -> None:
+    record = accepted()
+    record.outcome, record.decided_by = outcome, "a_rule"
+    record.rules = [
+        RuleEntry("mail", "another", "enforce"),
+        RuleEntry("mail", "a_rule", "enforce", None, "dunno", None, evidence),
+    ]
+    lines = tell(record.story()).splitlines()[2:]
+    assert all(line.startswith(expected) for line, expected in zip(lines, told, strict=False))
+    assert ("The rule says: " in "\n".join(lines)) is (len(told) == 2)

@@ -3,7 +3,7 @@
 A transcript begins with TOML between two lines of "+++" (the rules; [dns] for the zone; [downstream.recipient],
 [downstream.deliver] for what the downstream answers, [downstream] extensions for what it offers;
 [expect] what it got: messages = how many, recipients and content (lines that stand in it, or with "!" do not) of the
-only one; held = how many are in the quarantine, outcome = of the last record). Then:
+only one; held = how many are in the quarantine, outcome, decided_by = of the last record). Then:
 
   C: a command; several in a row go out in one piece
   C! bytes as they are, with \\r \\n \\0 \\xNN, without a line end
@@ -132,6 +132,7 @@ async def _dialog(path: Path, tls: TlsMode, certificate: Certificate, directory:
         "recipients": [list(message.recipients) for message in downstream.messages],
         "held": len(quarantine.names()),
         "outcome": records[-1].outcome if records else "",
+        "decided_by": records[-1].decided_by if records else None,
     }
     lines = [line.decode() for message in downstream.messages for line in message.content.split(b"\r\n")]
     for line in expected.pop("content", []):
