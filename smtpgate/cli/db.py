@@ -3,9 +3,10 @@
 import argparse
 import sys
 
-from smtpgate.cli.settings import add_config_option, store_url
+from smtpgate.cli.settings import add_config_option, server_section, store_url, write_as_server
 from smtpgate.store.greylist import StoreError
 from smtpgate.store.migrate import upgrade
+from smtpgate.store.url import database_path
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -19,8 +20,10 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(args: argparse.Namespace) -> int:
     """Upgrade, and say what was done."""
+    url = store_url(args.config)
+    write_as_server(server_section(args.config), database_path(url))
     try:
-        print(f"smtpgate: database {upgrade(store_url(args.config))}")
+        print(f"smtpgate: database {upgrade(url)}")
     except StoreError as error:
         print(f"smtpgate: {error}", file=sys.stderr)
         return 1

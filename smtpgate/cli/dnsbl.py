@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smtpgate.cli.age import age
-from smtpgate.cli.settings import add_config_option, control_path, load_settings
+from smtpgate.cli.settings import add_config_option, load_settings, server_section
 from smtpgate.config.settings import Settings
 from smtpgate.dns.cache import CachingResolver
 from smtpgate.dns.stub import StubResolver
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "check":
         return asyncio.run(_check(load_settings(args.config), args.subject))
     try:
-        lists = ask(control_path(args.config), "status", _ANSWER_WITHIN)["lists"]
+        lists = ask(server_section(args.config).control, "status", _ANSWER_WITHIN)["lists"]
     except ControlError as error:
         print(f"smtpgate: {error}", file=sys.stderr)
         print("What the lists say can be asked without a server: smtpgate dnsbl check IP", file=sys.stderr)

@@ -5,10 +5,11 @@ import asyncio
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from smtpgate.cli.age import age
-from smtpgate.cli.settings import add_config_option, load_settings
+from smtpgate.cli.settings import add_config_option, load_settings, write_as_server
 from smtpgate.config.settings import Settings
 from smtpgate.content import Content
 from smtpgate.quarantine import Quarantine, QuarantineError
@@ -38,6 +39,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(args: argparse.Namespace) -> int:
     """Do it; status 1 if there is no such message, or the mail server behind does not take it."""
     settings = load_settings(args.config)
+    write_as_server(settings.server, Path(settings.server.quarantine))
     quarantine = Quarantine(settings.server.quarantine)
     try:
         match args.action:

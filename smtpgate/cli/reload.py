@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from smtpgate.cli.settings import add_config_option, control_path
+from smtpgate.cli.settings import add_config_option, server_section
 from smtpgate.server.control import ControlError, ask
 
 # Twice as long as the supervisor waits for the new workers, in seconds.
@@ -20,7 +20,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(args: argparse.Namespace) -> int:
     """Wait until the new workers serve; status 1, and what is wrong, if the old ones stay."""
     try:
-        answer = ask(control_path(args.config), "reload", timeout=_ANSWER_WITHIN)
+        answer = ask(server_section(args.config).control, "reload", timeout=_ANSWER_WITHIN)
     except ControlError as error:
         print(f"smtpgate: {error}", file=sys.stderr)
         return 1

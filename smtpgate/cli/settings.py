@@ -4,11 +4,13 @@ import sys
 from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 from smtpgate.config.errors import ConfigErrors
 from smtpgate.config.load import load_file, load_section
 from smtpgate.config.settings import ServerSettings, Settings, StoreSettings
+from smtpgate.server.privileges import PrivilegeError, become_server
 
 T = TypeVar("T")
 
@@ -40,16 +42,24 @@ def load_settings(path: str, *, files: bool = False) -> Settings:
     return _or_exit(lambda: read_settings(path, files=files))
 
 
-def control_path(path: str) -> str:
-    """Where the server with this configuration is asked; exits if [server] is wrong, whatever the rest is like."""
-    server: ServerSettings = _or_exit(lambda: load_section(path, "server"))
-    return server.control
+def server_section(path: str) -> ServerSettings:
+    """[server] of a configuration; exits if it is wrong, whatever the rest is like."""
+    return _or_exit(lambda: load_section(path, "server"))
 
 
 def store_url(path: str) -> str:
     """The store's URL in a configuration; exits if [store] is wrong, whatever the rest is like."""
     store: StoreSettings = _or_exit(lambda: load_section(path, "store"))
     return store.url
+
+
+def write_as_server(server: ServerSettings, path: Path) -> None:
+    """Before anything is written at path: what root makes must be the server's; exits if that cannot be."""
+    try:
+        become_server(server.user, path)
+    except PrivilegeError as error:
+        print(f"smtpgate: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 def _or_exit(read: Callable[[], T]) -> T:

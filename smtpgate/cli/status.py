@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from smtpgate.cli.age import age
-from smtpgate.cli.settings import add_config_option, control_path
+from smtpgate.cli.settings import add_config_option, server_section
 from smtpgate.server.control import ControlError, ask
 
 _ANSWER_WITHIN = 10.0
@@ -25,7 +25,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(args: argparse.Namespace) -> int:
     """Print it; status 1 if no server answers, or one of its workers is stuck."""
     try:
-        status = ask(control_path(args.config), "status", _ANSWER_WITHIN)
+        status = ask(server_section(args.config).control, "status", _ANSWER_WITHIN)
     except ControlError as error:
         print(f"smtpgate: {error}", file=sys.stderr)
         return 1

@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from smtpgate.checks.registry import REGISTRY
-from smtpgate.cli.settings import add_config_option, load_settings
+from smtpgate.cli.settings import add_config_option, load_settings, write_as_server
 from smtpgate.config.errors import nearest, quote
 from smtpgate.config.postfix import ALIASES
 from smtpgate.config.settings import Settings
@@ -12,6 +12,7 @@ from smtpgate.phases.access_result import ACTIONS, parse_result
 from smtpgate.phases.access_table import AccessTable, is_stored_name
 from smtpgate.store.edit import StoredTable
 from smtpgate.store.greylist import StoreError
+from smtpgate.store.url import database_path
 from smtpgate.tables.indexed import Indexed, folded
 from smtpgate.tables.source import Entry
 
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         if not is_stored_name(args.name):
             raise ValueError(f"{args.name[:80]!r} is no name of a table: letters, digits, - and _")
+        write_as_server(settings.server, database_path(settings.store.url))
         table = StoredTable(settings.store.url, args.name)
         if args.action == "list":
             entries = table.entries()

@@ -1,4 +1,4 @@
-"""Finds records: read only, for a person who asks, without a server."""
+"""Finds records: read only, for a person who asks, with a server or without one."""
 
 import json
 import os
@@ -36,9 +36,22 @@ def _stories(path: Path, statement: Statement, **parameters: Any) -> list[Story]
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         os.stat(path)
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?{_mode(path)}", uri=True)) as connection:
             yield connection
     except FileNotFoundError:
         raise StoreError(f"no database at {path}; run `smtpgate db upgrade`") from None
     except (OSError, sqlite3.Error, ValueError) as trouble:
         raise store_error(path, trouble) from trouble
+
+
+def _mode(path: Path) -> str:
+    """How to open a database that others may be writing to.
+
+    While nobody writes, its log is not there, and SQLite makes it anew even to read (sqlite.org/wal.html, "Read-Only
+    Databases"). Who may not do so reads the database alone, in which everything is then.
+    """
+    try:
+        at_rest = path.with_name(f"{path.name}-wal").stat().st_size == 0
+    except FileNotFoundError:
+        at_rest = True
+    return "immutable=1" if at_rest and not os.access(path.parent, os.W_OK) else "mode=ro"

@@ -2,19 +2,21 @@
 
 import os
 import pwd
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from smtpgate.server.privileges import PrivilegeError, drop_privileges
+from smtpgate.server.privileges import PrivilegeError, become_server, drop_privileges
 
 
-def in_child(user: str) -> str:
-    """The user and group ids, and the groups, of a child that dropped its privileges; or why it could not."""
+def in_child(become: Callable[..., None], *who: object) -> str:
+    """The user and group ids, and the groups, of a child that became somebody else; or why it could not."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            drop_privileges(user)
+            become(*who)
             said = f"{os.getresuid()} {os.getresgid()} {os.getgroups()}"
         except PrivilegeError as error:
             said = str(error)
@@ -31,7 +33,7 @@ def in_child(user: str) -> str:
 def test_root_becomes_nobody() -> None:
     nobody = pwd.getpwnam("nobody")
     groups = os.getgrouplist("nobody", nobody.pw_gid)
-    assert in_child("nobody") == f"{(nobody.pw_uid,) * 3} {(nobody.pw_gid,) * 3} {groups}"
+    assert in_child(drop_privileges, "nobody") == f"{(nobody.pw_uid,) * 3} {(nobody.pw_gid,) * 3} {groups}"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -49,6 +51,22 @@ def test_nobody_cannot_become_root() -> None:
         finally:
             os._exit(1)
     assert os.waitpid(pid, 0)[1] == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize("path", ["there", "there/store.db", "there/var/store.db"])
+def test_root_becomes_who_serves(path: str, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    os.chown(tmp_path / "there", 4321, 8765)
+    assert in_child(become_server, "nobody", tmp_path / path) == in_child(drop_privileges, "nobody")
+    assert in_child(become_server, "", tmp_path / path) == "(4321, 4321, 4321) (8765, 8765, 8765) []"
+    assert in_child(become_server, "nosuchuser", tmp_path / path) == "there is no user nosuchuser"
+
+
+def test_where_root_serves_nothing_changes(tmp_path: Path) -> None:
+    before = os.getresuid(), os.getgroups()
+    become_server("", tmp_path / "store.db")
+    assert (os.getresuid(), os.getgroups()) == before
 
 
 def test_nothing_to_do() -> None:

@@ -65,11 +65,12 @@ class Program:
             start_new_session=True,
             pass_fds=pass_fds,
         )
+        self._guard = _guard(self._process.pid)
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self._readers = [
-            threading.Thread(target=self._read, args=(self._process.stdout, self.out)),
-            threading.Thread(target=self._read, args=(self._process.stderr, self.err)),
+            threading.Thread(target=self._read, args=(self._process.stdout, self.out), daemon=True),
+            threading.Thread(target=self._read, args=(self._process.stderr, self.err), daemon=True),
         ]
         for reader in self._readers:
             reader.start()
@@ -136,8 +137,20 @@ class Program:
             self._news.notify_all()
 
     def _close(self) -> None:
+        self._guard.kill()
+        self._guard.communicate()
         for reader in self._readers:
             reader.join(PATIENCE)
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:
                 stream.close()
+
+
+def _guard(pid: int) -> "subprocess.Popen[bytes]":
+    """Ends a program and its group when the tests end, even if they are killed: then nobody holds the pipe's other end.
+
+    (prctl(2) PR_SET_PDEATHSIG would do so without a process, but is lost when a server changes its user.)
+    """
+    return subprocess.Popen(
+        ["sh", "-c", f"read -r _; kill -TERM -{pid}"], stdin=subprocess.PIPE, start_new_session=True
+    )

@@ -255,14 +255,16 @@ def test_root_serves_as_nobody(open_dir: Path) -> None:
     gate = Gate(open_dir / "gate", "maildir:mail", server='user = "nobody"', workers=2)
     nobody = pwd.getpwnam("nobody")
     os.chown(gate.directory, nobody.pw_uid, nobody.pw_gid)
+    assert gate.command("table", "friends", "set", "example.net", "OK").returncode == 0
     gate.start()
     send(gate)
+    assert gate.command("table", "friends", "set", "example.com", "OK").returncode == 0
     assert gate.command("reload").returncode == 0
     send(gate)
     for pid in (gate.status()["pid"], *gate.workers()):
         assert f"\nUid:\t{nobody.pw_uid}\t{nobody.pw_uid}\t{nobody.pw_uid}\t" in Path(f"/proc/{pid}/status").read_text()
-    for path in gate.directory.rglob("*.db"):
-        assert path.stat().st_uid == nobody.pw_uid
+    for path in gate.directory.rglob("var/*"):
+        assert path.stat().st_uid == nobody.pw_uid, path
     gate.change("[[listener]]", '[[listener]]\naddress = "127.0.0.7:7"\n[[listener]]')
     done = gate.command("reload")
     assert done.returncode == 1
