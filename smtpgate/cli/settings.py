@@ -44,7 +44,8 @@ def load_settings(path: str, *, files: bool = False) -> Settings:
 
 def server_section(path: str) -> ServerSettings:
     """[server] of a configuration; exits if it is wrong, whatever the rest is like."""
-    return _or_exit(lambda: load_section(path, "server"))
+    server: ServerSettings = _or_exit(lambda: load_section(path, "server"))
+    return server
 
 
 def store_url(path: str) -> str:

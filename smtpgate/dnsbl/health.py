@@ -1,7 +1,6 @@
 """The health of a list: whether it is asked and believed, and since when and why not."""
 
 import asyncio
-import logging
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,8 +11,6 @@ from smtpgate.dns.latency import Latency
 from smtpgate.dnsbl.self_test import Finding, Kind
 from smtpgate.dnsbl.share import ListedShare
 from smtpgate.values import IPAddress
-
-log = logging.getLogger(__name__)
 
 # Times in seconds, each doubled up to the second number while things stay as they are.
 _TEST_EVERY = 30 * 60.0
@@ -149,23 +146,17 @@ class ListHealth:
         if self.state is State.SUSPENDED:
             self.reason = reason
             return
-        log.warning(
-            "%s (%s) is suspended: %s; until a self-test is good, it lists nobody", self.name, self.kind.value, reason
-        )
         self.share.forget_recent()
         self._turn(State.SUSPENDED, reason)
 
     def _hear_nothing(self, detail: str) -> None:
         self._silence += 1
         if self._silence >= _SILENT_AFTER and self.is_asked:
-            log.warning("%s (%s) does not answer and is not asked for now: %s", self.name, self.kind.value, detail)
             self._doublings = 0
             self._turn(State.FAILING, detail)
 
     def _turn(self, state: State, reason: str | None) -> None:
         if state is self.state:
             return
-        if state is State.GOOD and self.state is not State.UNTESTED:
-            log.warning("%s (%s) is good again, and asked", self.name, self.kind.value)
         self.state, self.reason, self.since = state, reason, self._clock()
         self.changed.set()

@@ -12,7 +12,7 @@ from smtpgate.phases.named_rules import named_by_tables
 from smtpgate.phases.rule import Rule
 
 # The worst is what the administrator wants to know of.
-_STATES = ("suspended", "failing", "untested", "good")
+STATES = ("suspended", "failing", "untested", "good")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def merged(reports: Iterable[Iterable[Mapping[str, Any]]]) -> list[dict[str, Any
 
 
 def _merged(healths: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    worst = min(healths, key=lambda health: (_STATES.index(health["state"]), health["since"]))
+    worst = min(healths, key=lambda health: (STATES.index(health["state"]), health["since"]))
     latency = Latency.sum([Latency(health["latency"], health["latency_total"]) for health in healths])
     return {
         **{key: worst[key] for key in ("list", "kind", "state", "since", "reason", "test")},
