@@ -7,8 +7,10 @@ import contextlib
 import errno
 import fcntl
 import json
+import math
 import os
 import re
+import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -17,9 +19,11 @@ from typing import Any, BinaryIO
 from smtpgate.spool import Piece
 
 _SUFFIX, _PARTIAL = ".held", ".partial"
+# What all processes have added up: when, on the system's clock that is never set back, and how much.
+_COUNT, _COUNTED = "count", struct.Struct("dQ")
 # What the smallest of files takes on a disk.
 _BLOCK = 4096
-# How long what was added up is believed, in seconds; what other processes put there meanwhile is not seen.
+# How long what was added up is believed, in seconds; what others have deleted meanwhile is not seen.
 _COUNT_AGAIN = 10.0
 _ID = re.compile(r"[0-9A-Za-z_.-]{1,80}")
 
@@ -31,14 +35,13 @@ class QuarantineError(Exception):
 class Quarantine:
     """A directory of held messages. All methods block.
 
-    most: octets that it may take on the disk. clock: seconds, never set back.
+    most: octets that it may take on the disk. clock: seconds, never set back, the same in all processes.
     """
 
     def __init__(self, directory: str, most: int = 1024**3, clock: Callable[[], float] = time.monotonic) -> None:
         self._directory = Path(directory)
         self._most = most
         self._clock = clock
-        self._counted: tuple[float, int] | None = None  # when, and how much there was
 
     def prepare(self) -> None:
         """Take out what a crash has left half written. Raises OSError."""
@@ -55,8 +58,8 @@ class Quarantine:
         """
         self._make()
         path = self._path(name)
-        if not path.exists():
-            self._check_room()
+        if not path.exists() and self._count() >= self._most:
+            raise OSError(errno.ENOSPC, "the quarantine is full: see quarantine_size")
         partial = path.with_suffix(_PARTIAL)
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
@@ -73,9 +76,8 @@ class Quarantine:
             partial.unlink(missing_ok=True)
             raise
         _sync(self._directory)
-        if self._counted is not None:
-            counted_at, used = self._counted
-            self._counted = counted_at, used + _on_disk(size)
+        with contextlib.suppress(OSError):  # the message is safe
+            self._count(_on_disk(size))
 
     def names(self) -> list[str]:
         """What is kept, oldest first."""
@@ -139,13 +141,22 @@ class Quarantine:
             raise QuarantineError(f"{name} cannot be deleted: {trouble.strerror}") from trouble
         _sync(self._directory)
 
-    def _check_room(self) -> None:
-        """Raise OSError if it is full."""
-        now = self._clock()
-        if self._counted is None or now - self._counted[0] >= _COUNT_AGAIN:
-            self._counted = now, self.used()
-        if self._counted[1] >= self._most:
-            raise OSError(errno.ENOSPC, "the quarantine is full: see quarantine_size")
+    def _count(self, added: int = 0) -> int:
+        """How much there is, as all processes together know it. added: by us, a moment ago. Raises OSError."""
+        descriptor = os.open(self._directory / _COUNT, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            known = os.pread(descriptor, _COUNTED.size, 0)
+            at, used = _COUNTED.unpack(known) if len(known) == _COUNTED.size else (math.inf, 0)
+            now = self._clock()
+            if at <= now < at + _COUNT_AGAIN:
+                used += added
+            else:  # also after a restart of the machine, whose clock begins anew
+                at, used = now, self.used()
+            os.pwrite(descriptor, _COUNTED.pack(at, used), 0)
+        finally:
+            os.close(descriptor)
+        return int(used)
 
     def _entries(self, *suffixes: str) -> Iterator[os.DirEntry[str]]:
         """The files with such a suffix."""

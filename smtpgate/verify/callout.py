@@ -1,13 +1,15 @@
 """Asks the mail servers of a stranger's domain whether they would take a bounce for an address.
 
-Whoever sends us mail makes us do this, so it must not become a weapon: callouts are bounded at one time, and a minute
-to one domain and to one server; each asks few servers, and none inside our own network.
+Whoever sends us mail makes us do this, so it must not become a weapon: callouts are bounded at one time and a minute,
+to one domain and to one server; each asks few servers, and none inside our own network. And servers that keep us
+waiting must not keep us from asking others.
 """
 
 import asyncio
 import ipaddress
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +28,10 @@ from smtpgate.verify.downstream import verification
 _MOST_HOSTS = 3
 _MOST_ADDRESSES = 4
 _MINUTE = 60.0
+# Callouts at one time to one domain, and to one server.
+_MOST_TO_ONE = 4
+# A callout that has had so many seconds gives way to another one when all places are taken.
+_GIVES_WAY_AFTER = 5.0
 # RFC 4291 §2.5.6, §2.5.7: all of the Internet; outside are site-local addresses, IPv4 in disguise, NAT64.
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 # What may lead to a network of our own though it looks like one of the Internet: 6to4, Teredo.
@@ -68,23 +74,53 @@ class Callout:
         self._ours = ours
         self._limits = limits or CalloutLimits()
         self._port = port
-        self._under_way = 0
+        self._clock = clock
+        self._under_way: dict[asyncio.Timeout, float] = {}  # when each began, the first one first
+        self._to_one: Counter[str] = Counter()  # domain or server
         self._rates = Rates(self._limits.rate, clock)
 
     async def __call__(self, address: Address) -> Verification:
         """Ask."""
-        if self._under_way >= self._limits.at_once:
-            return _unknown(f"{self._under_way} callouts are under way")
+        if self._to_one[address.domain] >= _MOST_TO_ONE:
+            return _unknown(f"{_MOST_TO_ONE} callouts to {address.domain} are under way")
         if not self._rates.take(address.domain):
             return _unknown(f"{self._limits.rate} callouts to {address.domain} in this minute")
-        self._under_way += 1
+        if not self._has_room():
+            return _unknown(f"{len(self._under_way)} callouts are under way")
+        patience = asyncio.timeout(self._limits.timeout)
+        self._under_way[patience] = self._clock()
         try:
-            async with asyncio.timeout(self._limits.timeout):
-                return await self._ask(address)
+            with self._one_more(address.domain):
+                async with patience:
+                    return await self._ask(address)
         except TimeoutError:
-            return _unknown(f"no answer within {self._limits.timeout:g} s")
+            gave_way = patience not in self._under_way
+            return _unknown("it gave way to others" if gave_way else f"no answer within {self._limits.timeout:g} s")
         finally:
-            self._under_way -= 1
+            self._under_way.pop(patience, None)
+
+    def _has_room(self) -> bool:
+        """Whether there is a place for one more; if not, the one that has been under way for longest gives way."""
+        if len(self._under_way) < self._limits.at_once:
+            return True
+        first, began = next(iter(self._under_way.items()), (None, 0.0))
+        if first is None or self._clock() - began < _GIVES_WAY_AFTER:
+            return False
+        del self._under_way[first]
+        if not first.expired():
+            first.reschedule(0.0)
+        return True
+
+    @contextmanager
+    def _one_more(self, key: str) -> Iterator[None]:
+        """To this domain or server, for as long as it takes."""
+        self._to_one[key] += 1
+        try:
+            yield
+        finally:
+            self._to_one[key] -= 1
+            if not self._to_one[key]:
+                del self._to_one[key]
 
     async def _ask(self, address: Address) -> Verification:
         found = await self._servers(address.domain)
@@ -92,11 +128,15 @@ class Callout:
             return found
         troubles: dict[str, Any] = {}
         for server in found:
+            if self._to_one[str(server)] >= _MOST_TO_ONE:
+                troubles[str(server)] = f"{_MOST_TO_ONE} callouts to it are under way"
+                continue
             if not self._rates.take(str(server)):
                 troubles[str(server)] = f"{self._limits.rate} callouts to it in this minute"
                 continue
             try:
-                answer = await self._ask_server(server, address.text)
+                with self._one_more(str(server)):
+                    answer = await self._ask_server(server, address.text)
             except DownstreamUnavailable as trouble:
                 troubles[str(server)] = str(trouble)[:200]
                 continue

@@ -1,9 +1,6 @@
 """When a list is suspended or no longer asked, for how long, and how it comes back."""
 
 import ipaddress
-import logging
-
-import pytest
 
 from smtpgate.dnsbl.health import ListHealth, State
 from smtpgate.dnsbl.self_test import Finding, Kind

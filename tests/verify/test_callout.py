@@ -1,5 +1,6 @@
 """Callouts: whom they ask, what the answers mean, and how often they are made."""
 
+import asyncio
 import ipaddress
 
 import pytest
@@ -16,10 +17,20 @@ SENDER = mailbox("a@example.net")
 HERE = {"MX": {"example.net": ["10 mx.example.net"]}, "A": {"mx.example.net": ["127.0.0.1"]}}
 
 
-def callout(server=None, zone=None, **options):
+def callout(server=None, zone=None, clock=None, **options):
     limits = CalloutLimits(**{"private": True, **options})
     port = int(server.url.rpartition(":")[2]) if server else 9
-    return Callout(FakeDns(**(zone or HERE)), "mx.example.org", Clock(), limits=limits, port=port)
+    return Callout(FakeDns(**(zone or HERE)), "mx.example.org", clock or Clock(), limits=limits, port=port)
+
+
+async def hanging(server, ask, *addresses):
+    """Callouts that a server does not answer."""
+    callouts = []
+    for address in addresses:
+        server.reached.clear()
+        callouts.append(asyncio.create_task(ask(mailbox(address))))
+        await server.reached.wait()
+    return callouts
 
 
 @pytest.mark.parametrize(
@@ -176,6 +187,42 @@ async def test_one_server_is_not_asked_too_often_whatever_the_domains():
 
 async def test_only_so_many_at_one_time():
     assert (await callout(at_once=0)(SENDER)).evidence == {"not asked": "0 callouts are under way"}
+
+
+@on_both_loops
+async def test_who_keeps_us_waiting_gives_way_when_all_places_are_taken():
+    zone, clock = {"A": {f"{name}.example": ["127.0.0.1"] for name in "abc"}}, Clock()
+    async with scripted({"greeting": [HANG, HANG, b"220 scripted\r\n"]}) as server:
+        ask = callout(server, zone, clock, at_once=2)
+        first, second = await hanging(server, ask, "x@a.example", "x@b.example")
+        clock.advance(4)
+        assert (await ask(mailbox("x@c.example"))).evidence == {"not asked": "2 callouts are under way"}
+        clock.advance(1)
+        assert (await ask(mailbox("x@c.example"))).finding is YES
+        assert (await first).evidence == {"not asked": "it gave way to others"}
+        assert not second.done()
+        second.cancel()
+
+
+@pytest.mark.parametrize(
+    ("domains", "said"),
+    [
+        (["example.net"] * 5, {"not asked": "4 callouts to example.net are under way"}),
+        ([f"{name}.example" for name in "abcde"], {"127.0.0.1": "4 callouts to it are under way"}),
+    ],
+)
+async def test_one_domain_or_server_takes_few_places(domains, said):
+    zone = {"A": {domain: ["127.0.0.1"] for domain in domains}}
+    async with scripted({"greeting": [HANG] * 4 + [b"220 scripted\r\n"]}) as server:
+        ask = callout(server, zone)
+        *most, last = [f"{number}@{domain}" for number, domain in enumerate(domains)]
+        callouts = await hanging(server, ask, *most)
+        assert (await ask(mailbox(last))).evidence == said
+        callouts[0].cancel()
+        await asyncio.wait(callouts[:1])
+        assert (await ask(mailbox(last))).finding is YES
+        for one in callouts:
+            one.cancel()
 
 
 def test_rates_hold_for_a_minute_and_are_bounded():
