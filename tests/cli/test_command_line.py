@@ -62,6 +62,6 @@ def test_ctrl_c_leaves_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     def interrupted(path: str) -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(status, "control_path", interrupted)
+    monkeypatch.setattr(status, "server_section", interrupted)
     assert main(["status"]) == 130
     assert capsys.readouterr() == ("", "")
