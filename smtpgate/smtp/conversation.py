@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, NoReturn, cast
+from typing import Any, ClassVar, NoReturn
 
 from smtpgate.phases.asking import INTERNAL_ERROR
 from smtpgate.phases.facts import Session, TlsFacts, Via
@@ -95,10 +95,9 @@ class Conversation(Exchange):
             self._timeout_handle.cancel()
         if self.transport is None:
             return
-        transport = cast(asyncio.Transport, self.transport)
-        if self.facts.tls is not None or transport.get_write_buffer_size():
+        if self.facts.tls is not None or self.transport.get_write_buffer_size():
             self._timeout_handle = self.loop.call_later(LAST_WORDS, self.abort)
-        transport.close()
+        self.transport.close()
 
     async def _meet_client(self) -> None:
         """Have the proxy say who the client is. Raises Closed."""

@@ -74,9 +74,10 @@ class Exchange(Connection):
     async def flush(self) -> None:
         """Write the queued replies in one go."""
         if self._replies:
-            data = b"".join(self._replies)
+            self.send(b"".join(self._replies))
             self._replies.clear()
-            await self.write(data)
+            if self.is_slow_reader:
+                await self.caught_up()
 
     async def close_with(self, command: str, reply: Reply) -> NoReturn:
         """Say why and end the session."""

@@ -8,7 +8,6 @@ import asyncio
 import ctypes
 import termios
 from collections.abc import Callable
-from typing import cast
 
 from smtpgate.smtp.command import LONGEST_LINE
 from smtpgate.smtp.foreign import TLS_RECORD
@@ -38,9 +37,9 @@ class Intake:
 
     # --- what the connection calls
 
-    def connected(self, transport: asyncio.BaseTransport) -> None:
+    def connected(self, transport: asyncio.Transport) -> None:
         """Bytes come from there, until moved_to()."""
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = transport
 
     def moved_to(self, transport: asyncio.Transport) -> None:
         """From now on it is another transport, above the former one, that is slowed down."""

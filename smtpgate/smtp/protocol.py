@@ -28,13 +28,16 @@ T = TypeVar("T")
 
 
 class Connection(SMTP):
-    """One client's connection. What is said on it is in the subclasses (exchange.py, conversation.py, dialog.py)."""
+    """One client's connection. What is said on it is in the subclasses (exchange.py, conversation.py, dialog.py).
+
+    is_slow_reader: too much is on its way to the client.
+    """
 
     # Whatever has no slot stands in a dictionary that each connection has for itself: kilobytes for an idle client.
     __slots__ = (
-        "_can_write", "_certificates", "_handler_coroutine", "_is_finishing", "_is_slow_reader", "_listener",
-        "_proxies", "_shaking_hands", "_timeout_handle", "_waiting_since", "hostname", "intake", "loop", "services",
-        "tls_mode", "transport",
+        "_can_write", "_certificates", "_handler_coroutine", "_is_finishing", "_listener", "_proxies", "_shaking_hands",
+        "_timeout_handle", "_waiting_since", "hostname", "intake", "is_slow_reader", "loop", "services", "tls_mode",
+        "transport",
     )  # fmt: skip
 
     def __init__(
@@ -52,7 +55,7 @@ class Connection(SMTP):
         self.hostname = services.hostname
         self.intake = Intake(loop)
         self.tls_mode = tls
-        self.transport: asyncio.BaseTransport | None = None
+        self.transport: asyncio.Transport | None = None
         self._certificates = certificates
         self._listener = listener
         self._proxies = proxies
@@ -61,15 +64,15 @@ class Connection(SMTP):
         self._waiting_since: float | None = None
         self._shaking_hands = False
         self._is_finishing = False
-        self._is_slow_reader = False
+        self.is_slow_reader = False
         self._can_write: asyncio.Future[None] | None = None
 
     # --- what the event loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client is there."""
-        self.transport = transport
-        self.intake.connected(transport)
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass
+        self.intake.connected(self.transport)
         self._reset_timeout()
         self._handler_coroutine = self.loop.create_task(self._handle_client())
 
@@ -100,11 +103,11 @@ class Connection(SMTP):
 
     def pause_writing(self) -> None:
         """The client does not read what it is sent."""
-        self._is_slow_reader = True
+        self.is_slow_reader = True
 
     def resume_writing(self) -> None:
         """It has read it."""
-        self._is_slow_reader = False
+        self.is_slow_reader = False
         if self._can_write is not None and not self._can_write.done():
             self._can_write.set_result(None)
 
@@ -115,17 +118,19 @@ class Connection(SMTP):
         """Whether replies can still reach the client."""
         return self.transport is not None and not self.transport.is_closing()
 
-    async def write(self, data: bytes) -> None:
-        """Send, and wait until not too much is on its way."""
+    def send(self, data: bytes) -> None:
+        """Send, as soon as the client takes it."""
         if self.transport is not None:
-            cast(asyncio.Transport, self.transport).write(data)
-        if self._is_slow_reader:
-            self._waiting_since = self.loop.time()
-            self._can_write = self.loop.create_future()
-            try:
-                await self._can_write
-            finally:
-                self._can_write = self._waiting_since = None
+            self.transport.write(data)
+
+    async def caught_up(self) -> None:
+        """Wait until the client is no slow reader any more."""
+        self._waiting_since = self.loop.time()
+        self._can_write = self.loop.create_future()
+        try:
+            await self._can_write
+        finally:
+            self._can_write = self._waiting_since = None
 
     async def finish(self, work: Awaitable[T]) -> T:
         """Do something to its end, whether or not the client is still there. Raises ConnectionError if it is not."""
@@ -143,13 +148,13 @@ class Connection(SMTP):
     def close_after(self, last_words: bytes) -> None:
         """Send and close."""
         assert self.transport is not None
-        cast(asyncio.Transport, self.transport).write(last_words)
+        self.transport.write(last_words)
         self.transport.close()
 
     def abort(self) -> None:
         """Cut the connection off."""
         if self.transport is not None:
-            cast(asyncio.Transport, self.transport).abort()
+            self.transport.abort()
 
     def peer(self) -> tuple[IPAddress, int]:
         """The other side's address and port."""
@@ -169,7 +174,8 @@ class Connection(SMTP):
 
     def hold_back(self) -> bytes:
         """Read no more before the handshake; what was read already."""
-        cast(asyncio.Transport, self.transport).pause_reading()
+        if self.transport is not None:
+            self.transport.pause_reading()
         return self.intake.take_all()
 
     async def shake_hands(self, received: bytes) -> asyncio.Transport:
