@@ -1,8 +1,10 @@
 """The record: one transaction's whole story, and the reference under which it is found again."""
 
-import secrets
+import json
+import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any
 
 # Crockford's base 32: no I, L, O, U, so that a reference survives a telephone.
@@ -14,7 +16,7 @@ MAX_ENTRIES = 400
 
 def new_reference() -> str:
     """A reference of 8 characters, 40 random bits."""
-    number = secrets.randbits(40)
+    number = int.from_bytes(os.urandom(5), "big")
     return _PAIRS[number >> 30] + _PAIRS[number >> 20 & 1023] + _PAIRS[number >> 10 & 1023] + _PAIRS[number & 1023]
 
 
@@ -36,21 +38,6 @@ class RuleEntry:
     ms: float = 0.0
     error: str | None = None
     policy: str = ""
-
-    def story(self) -> dict[str, Any]:
-        """The entry as plain data."""
-        return {
-            "phase": self.phase,
-            "rule": self.rule,
-            "mode": self.mode,
-            "recipient": self.recipient,
-            "verdict": self.verdict,
-            "reply": self.reply,
-            "evidence": self.evidence,
-            "ms": self.ms,
-            "error": self.error,
-            "policy": self.policy,
-        }
 
 
 @dataclass(slots=True)
@@ -113,26 +100,36 @@ class Record:
         entries.append(entry)
         return True
 
-    def story(self) -> dict[str, Any]:
-        """The record as plain data (JSON types)."""
-        # Written out, because it is done for every message: asdict() takes 300 µs, and a loop three times as long.
-        return {
-            "ref": self.ref,
-            "at": self.at,
-            "client": self.client,
-            "listener": self.listener,
-            "via": self.via,
-            "forwarded": self.forwarded,
-            "tls": self.tls,
-            "helo": self.helo,
-            "sender": self.sender,
-            "recipients": self.recipients,
-            "size": self.size,
-            "outcome": self.outcome,
-            "decided_by": self.decided_by,
-            "ms": self.ms,
-            "omitted": self.omitted,
-            "rules": [entry.story() for entry in self.rules],
-            "replies": [{"command": entry.command, "reply": entry.reply} for entry in self.replies],
-            "relay": [{"command": entry.command, "reply": entry.reply, "ms": entry.ms} for entry in self.relay],
-        }
+    def text(self) -> str:
+        """The record as JSON, in ASCII, of which story() makes the whole story again. Raises what json raises.
+
+        An entry is written as a list of its values, without their names: it is done for every message, and takes half
+        the time and two thirds of the room.
+        """
+        facts = dict(zip(_FACTS, _facts_of(self), strict=True))
+        for name, values_of in _ENTRY_VALUES.items():
+            facts[name] = [*map(values_of, facts[name])]
+        return _encode(facts)
+
+
+def story(text: str) -> dict[str, Any]:
+    """The record as plain data (JSON types), from its text."""
+    facts: dict[str, Any] = json.loads(text)
+    for name, names in _ENTRY_NAMES.items():
+        # In records of earlier versions each entry has its names.
+        facts[name] = [
+            entry if isinstance(entry, dict) else dict(zip(names, entry, strict=False)) for entry in facts[name]
+        ]
+    return facts
+
+
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(one.name for one in fields(kind))
+
+
+# Evidence is plain data: nothing is spent on looking for circles in it.
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=str).encode
+_FACTS = tuple(name for name in _names(Record) if name not in ("listed", "pending"))
+_facts_of = attrgetter(*_FACTS)
+_ENTRY_NAMES = {"rules": _names(RuleEntry), "replies": _names(ReplyEntry), "relay": _names(RelayEntry)}
+_ENTRY_VALUES = {name: attrgetter(*names) for name, names in _ENTRY_NAMES.items()}

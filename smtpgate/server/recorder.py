@@ -10,17 +10,16 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 from smtpgate.record import Record
 from smtpgate.server.transaction_log import TransactionLog
 from smtpgate.store.delivered import KEEP_DELIVERED
 from smtpgate.store.greylist import StoreError
+from smtpgate.store.record_row import RecordRow, row_of
 from smtpgate.store.store import Store
 
 log = logging.getLogger(__name__)
 
-_Story = dict[str, Any]
 # Beside a busy event loop a write takes tens of milliseconds, for one record as for hundreds.
 _LARGEST_BATCH = 500
 _LOG_BACKLOG = 2000
@@ -31,10 +30,10 @@ class Recorder:
     """Takes finished records, writes them in batches, and deletes old ones.
 
     write_line: takes the log's lines, several joined by line ends; called in another thread. clock: wall time in
-    seconds since 1970. keep: seconds that a record is kept. backlog: how much may wait, counted in entries (rules,
-    replies, answers, recipients), of which a usual record has about twenty. linger: seconds that a record waits for
-    company. retry_after: seconds before the first, second … repetition of a failed write; the last one stays.
-    deletes: whether it deletes; delete_every: seconds between deletions.
+    seconds since 1970. keep: seconds that a record is kept. backlog: how much may wait, in characters of text, of which
+    a usual record has 1000 to 3000. linger: seconds that a record waits for company. retry_after: seconds before the
+    first, second … repetition of a failed write; the last one stays. deletes: whether it deletes; delete_every: seconds
+    between deletions.
     """
 
     def __init__(
@@ -44,7 +43,7 @@ class Recorder:
         clock: Callable[[], float],
         keep: float,
         *,
-        backlog: int = 200_000,
+        backlog: int = 64 * 2**20,
         linger: float = 0.2,
         retry_after: Sequence[float] = (1, 2, 5, 10, 30),
         deletes: bool = True,
@@ -85,9 +84,9 @@ class Recorder:
     def put(self, record: Record) -> None:
         """Take a finished record. Never blocks, never raises."""
         try:
-            story = record.story()
-            self._backlog.append(story)
-            self._log.put(story)
+            row = row_of(record)
+            self._log.put(record)
+            self._backlog.append(row)
             if not self._flush_planned:
                 asyncio.get_running_loop().call_later(self._linger, self._flush)
                 self._flush_planned = True
@@ -138,8 +137,10 @@ class Recorder:
             except asyncio.CancelledError:
                 self._backlog.put_back(batch)
                 raise
-            # What came in meanwhile waits for company too, so that a busy server writes large batches.
-            if len(self._backlog) >= _LARGEST_BATCH or self._closing.is_set():
+            # What came in meanwhile waits for company too, so that a busy server writes large batches. What was left
+            # over must not wait for a record that may never come.
+            has_time = self._flush_planned and len(self._backlog) < _LARGEST_BATCH
+            if self._backlog and (self._closing.is_set() or not has_time):
                 self._wake.set()
 
     async def _pause(self, seconds: float) -> None:
@@ -175,38 +176,37 @@ class Recorder:
 
 
 class _Backlog:
-    """Stories that wait, oldest first, bounded by the entries in them: what a record holds is up to its client."""
+    """Records that wait, oldest first, bounded by the text in them: what a record holds is up to its client."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._entries = 0
-        self._stories: deque[_Story] = deque()
+        self._size = 0
+        self._rows: deque[RecordRow] = deque()
         self.dropped = 0
 
     def __len__(self) -> int:
-        return len(self._stories)
+        return len(self._rows)
 
-    def append(self, story: _Story) -> None:
-        self._stories.append(story)
-        self._entries += _entries(story)
+    def append(self, row: RecordRow) -> None:
+        self._rows.append(row)
+        self._size += len(row.story)
         self._drop()
 
-    def take(self, most: int) -> list[_Story]:
-        taken = [self._stories.popleft() for _ in range(min(most, len(self._stories)))]
-        self._entries -= sum(map(_entries, taken))
+    def take(self, most: int) -> list[RecordRow]:
+        taken = [self._rows.popleft() for _ in range(min(most, len(self._rows)))]
+        self._size -= _size(taken)
         return taken
 
-    def put_back(self, stories: Iterable[_Story]) -> None:
-        stories = list(stories)
-        self._stories.extendleft(reversed(stories))
-        self._entries += sum(map(_entries, stories))
+    def put_back(self, rows: Sequence[RecordRow]) -> None:
+        self._rows.extendleft(reversed(rows))
+        self._size += _size(rows)
         self._drop()
 
     def _drop(self) -> None:
-        while self._entries > self._most and len(self._stories) > 1:
-            self._entries -= _entries(self._stories.popleft())
+        while self._size > self._most and len(self._rows) > 1:
+            self._size -= len(self._rows.popleft().story)
             self.dropped += 1
 
 
-def _entries(story: _Story) -> int:
-    return 1 + len(story["rules"]) + len(story["replies"]) + len(story["relay"]) + len(story["recipients"])
+def _size(rows: Iterable[RecordRow]) -> int:
+    return sum(len(row.story) for row in rows)

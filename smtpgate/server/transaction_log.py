@@ -6,11 +6,13 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+
+from smtpgate.record import Record
 
 log = logging.getLogger(__name__)
 
 _REFUSING = ("reject", "defer", "defer_if_permit")
+_encode = json.JSONEncoder(check_circular=False, default=str).encode
 
 
 class TransactionLog:
@@ -23,7 +25,7 @@ class TransactionLog:
 
     def __init__(self, write: Callable[[str], None], backlog: int) -> None:
         self._write = write
-        self._waiting: deque[dict[str, Any]] = deque(maxlen=backlog)
+        self._waiting: deque[str] = deque(maxlen=backlog)
         self._wake = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name="log", daemon=True)
@@ -33,10 +35,11 @@ class TransactionLog:
         """Start the thread."""
         self._thread.start()
 
-    def put(self, story: dict[str, Any]) -> None:
-        """Have a line written, soon after the next flush(). Never blocks."""
+    def put(self, record: Record) -> None:
+        """Have a record's line written, soon after the next flush(). Never blocks."""
+        text = line(record)
         self._dropped += len(self._waiting) == self._waiting.maxlen
-        self._waiting.append(summary(story))
+        self._waiting.append(text)
 
     def flush(self) -> None:
         """Have what waits written now. Never blocks."""
@@ -53,7 +56,7 @@ class TransactionLog:
             self._wake.wait()
             self._wake.clear()
             # This thread alone takes away, so that what was there stays there.
-            lines = [json.dumps(self._waiting.popleft(), default=str) for _ in range(len(self._waiting))]
+            lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
             try:
                 if lines:
                     self._write("\n".join(lines))
@@ -70,26 +73,27 @@ class TransactionLog:
             log.warning("%d lines of the log were dropped, its reader was too slow or away", dropped)
 
 
-def summary(story: dict[str, Any]) -> dict[str, Any]:
-    """What a line tells of a transaction.
+def line(record: Record) -> str:
+    """What the log tells of a transaction, in ASCII.
 
     reply: the last that the client got. shadow: the rules that would have refused it, were they enforced.
     """
-    replies = story["replies"]
-    shadow = [rule["rule"] for rule in story["rules"] if rule["mode"] != "enforce" and rule["verdict"] in _REFUSING]
-    return {
-        "at": datetime.fromtimestamp(story["at"], UTC).isoformat(timespec="milliseconds"),
-        "ref": story["ref"],
-        "client": story["client"],
-        "via": [hop["address"] for hop in story["via"] if "address" in hop],
-        "tls": story["tls"] and story["tls"].get("version"),
-        "helo": story["helo"],
-        "from": story["sender"],
-        "to": story["recipients"],
-        "outcome": story["outcome"],
-        "decided_by": story["decided_by"],
-        "reply": replies[-1]["reply"] if replies else None,
-        "size": story["size"],
-        "ms": story["ms"],
-        "shadow": list(dict.fromkeys(shadow)),
-    }
+    shadow = [rule.rule for rule in record.rules if rule.mode != "enforce" and rule.verdict in _REFUSING]
+    return _encode(
+        {
+            "at": datetime.fromtimestamp(record.at, UTC).isoformat(timespec="milliseconds"),
+            "ref": record.ref,
+            "client": record.client,
+            "via": [hop["address"] for hop in record.via if "address" in hop],
+            "tls": record.tls and record.tls.get("version"),
+            "helo": record.helo,
+            "from": record.sender,
+            "to": record.recipients,
+            "outcome": record.outcome,
+            "decided_by": record.decided_by,
+            "reply": record.replies[-1].reply if record.replies else None,
+            "size": record.size,
+            "ms": record.ms,
+            "shadow": list(dict.fromkeys(shadow)),
+        }
+    )

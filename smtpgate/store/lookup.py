@@ -1,6 +1,5 @@
 """Finds records: read only, for a person who asks, with a server or without one."""
 
-import json
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from smtpgate.record import story
 from smtpgate.store import statements
 from smtpgate.store.greylist import StoreError
 from smtpgate.store.statements import Statement
@@ -29,7 +29,7 @@ def by_address(path: Path, address: str, most: int) -> list[Story]:
 
 def _stories(path: Path, statement: Statement, **parameters: Any) -> list[Story]:
     with _reading(path) as connection:
-        return [json.loads(story) for (story,) in statement.run(connection, **parameters)]
+        return [story(text) for (text,) in statement.run(connection, **parameters)]
 
 
 @contextmanager

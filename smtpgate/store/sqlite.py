@@ -25,6 +25,7 @@ from urllib.parse import quote
 from smtpgate.store import statements
 from smtpgate.store.greylist import Seen, StoreError, Triplet
 from smtpgate.store.migrate import upgrade
+from smtpgate.store.record_row import RecordRow, storable
 from smtpgate.store.trouble import store_error
 from smtpgate.store.url import database_path
 from smtpgate.store.verified import Kind, Verified
@@ -78,9 +79,9 @@ class SqliteStore:
         # Who need not wait at all has passed.
         passes = int(delay <= 0)
         parameters = {
-            "client": _text(triplet.client),
-            "sender": _text(triplet.sender),
-            "recipient": _text(triplet.recipient),
+            "client": storable(triplet.client),
+            "sender": storable(triplet.sender),
+            "recipient": storable(triplet.recipient),
             "now": now,
             "delay": delay,
             "window": window,
@@ -93,9 +94,9 @@ class SqliteStore:
         )
         return Seen(*row)
 
-    async def write_records(self, stories: Sequence[dict[str, Any]]) -> None:
+    async def write_records(self, records: Sequence[RecordRow]) -> None:
         """Write records, all or none (Store)."""
-        await self._request(lambda connection: _write(connection, stories))
+        await self._request(lambda connection: _write(connection, records))
 
     async def delivered(self, digest: str) -> frozenset[str]:
         """The recipients that have a message (DeliveredRecipients)."""
@@ -108,7 +109,7 @@ class SqliteStore:
 
     async def entries(self, name: str, keys: Sequence[str]) -> dict[str, str]:
         """The results of keys in an access table (StoredTables)."""
-        asked = json.dumps([_text(key) for key in keys])
+        asked = json.dumps([storable(key) for key in keys])
         rows = await self._request(
             lambda connection: statements.ENTRIES.run(connection, name=name, keys=asked).fetchall()
         )
@@ -116,13 +117,13 @@ class SqliteStore:
 
     async def verified(self, kind: Kind, address: str) -> Verified | None:
         """What is known of an address (VerifiedAddresses)."""
-        key = {"kind": kind, "address": _text(address)}
+        key = {"kind": kind, "address": storable(address)}
         row = await self._request(lambda connection: statements.VERIFIED.run(connection, **key).fetchone())
         return None if row is None else Verified(bool(row[0]), *row[1:])
 
     async def remember_verified(self, kind: Kind, address: str, known: Verified, expires: float) -> None:
         """Note what was found out about an address (VerifiedAddresses)."""
-        row = {**known._asdict(), "reason": _text(known.reason), "kind": kind, "address": _text(address)}
+        row = {**known._asdict(), "reason": storable(known.reason), "kind": kind, "address": storable(address)}
         await self._request(
             lambda connection: statements.REMEMBER_VERIFIED.run(connection, expires=expires, **row).rowcount
         )
@@ -271,26 +272,20 @@ def _resolve(group: Iterable[_Request], results: Iterable[Any]) -> None:
             request.done.set_result(result)
 
 
-def _write(connection: sqlite3.Connection, stories: Iterable[dict[str, Any]]) -> None:
-    """Write stories by few statements, however many they are."""
+def _write(connection: sqlite3.Connection, records: Iterable[RecordRow]) -> None:
+    """Write records by few statements, however many they are."""
     with _undone_as_one(connection):
         next_id = statements.NEXT_RECORD_ID.run(connection).fetchone()[0]
-        records: list[tuple[Any, ...]] = []
-        addresses: list[tuple[int, str]] = []
-        for record_id, story in enumerate(stories, next_id):
-            columns = [_text(story[name]) for name in ("client", "helo", "sender", "outcome")]
-            text = json.dumps(story, separators=(",", ":"), default=str)
-            records.append((record_id, story["ref"], story["at"], *columns, text))
-            found_by = (story["client"], story["sender"], *story["recipients"])
-            addresses += {(record_id, _text(address).lower()) for address in found_by if address}
-        statements.INSERT_RECORDS.run(connection, records)
+        numbered = list(enumerate(records, next_id))
+        statements.INSERT_RECORDS.run(connection, [(number, *row[:-1]) for number, row in numbered])
+        addresses = [(number, address) for number, row in numbered for address in row.addresses]
         statements.INSERT_ADDRESSES.run(connection, addresses)
 
 
 def _remember(connection: sqlite3.Connection, digest: str, recipients: Collection[str], at: float) -> None:
     with _undone_as_one(connection):
         for recipient in recipients:
-            statements.REMEMBER.run(connection, digest=digest, recipient=_text(recipient), at=at)
+            statements.REMEMBER.run(connection, digest=digest, recipient=storable(recipient), at=at)
 
 
 def _delete_records(connection: sqlite3.Connection, before: float) -> int:
@@ -310,8 +305,3 @@ def _delete_delivered(connection: sqlite3.Connection, before: float) -> int:
 
 def _delete_verified(connection: sqlite3.Connection, before: float) -> int:
     return statements.DELETE_VERIFIED.run(connection, before=before, most=_DELETED_AT_ONCE).rowcount
-
-
-def _text(text: str | None) -> str:
-    """Text that can be stored: bytes that were no UTF-8 arrive as lone surrogates, which SQLite cannot take."""
-    return (text or "").encode("utf-8", "backslashreplace").decode()

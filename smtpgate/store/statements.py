@@ -35,8 +35,9 @@ class RowsInsert:
     busy event loop: with a statement for each, a loaded server would write 200 records a second.
     """
 
-    # The driver keeps the statements that it has prepared, one for each number of rows.
-    _AT_ONCE = 50
+    # The driver keeps the statements that it has prepared, one for each number of rows: not for too many numbers.
+    _AT_ONCE = 200
+    _REST_AT_ONCE = 50
 
     def __init__(self, table: Table) -> None:
         self._text = str(insert(table).compile(dialect=sqlite.dialect(paramstyle="qmark")))
@@ -44,10 +45,12 @@ class RowsInsert:
 
     def run(self, connection: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> None:
         """Execute it."""
-        for start in range(0, len(rows), self._AT_ONCE):
-            group = rows[start : start + self._AT_ONCE]
-            values = [value for row in group for value in row]
-            connection.execute(self._text + self._row * (len(group) - 1), values)
+        start = 0
+        while left := len(rows) - start:
+            count = self._AT_ONCE if left >= self._AT_ONCE else min(left, self._REST_AT_ONCE)
+            values = [value for row in rows[start : start + count] for value in row]
+            connection.execute(self._text + self._row * (count - 1), values)
+            start += count
 
 
 def _greylist_upsert() -> ClauseElement:

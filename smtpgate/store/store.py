@@ -1,18 +1,19 @@
 """The Store protocol: what the server asks of its database, whichever it is."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from smtpgate.store.delivered import DeliveredRecipients
 from smtpgate.store.greylist import Greylist
+from smtpgate.store.record_row import RecordRow
 from smtpgate.store.verified import VerifiedAddresses
 
 
 class Store(Greylist, DeliveredRecipients, VerifiedAddresses, Protocol):
     """The database. Every method but close() raises StoreError when it cannot answer now."""
 
-    async def write_records(self, stories: Sequence[dict[str, Any]]) -> None:
-        """Write records (Record.story()), all or none; on return they are committed."""
+    async def write_records(self, records: Sequence[RecordRow]) -> None:
+        """Write records, all or none; on return they are committed."""
         ...
 
     async def delete_before(self, record_at: float, greylist_at: float, delivered_at: float) -> int:

@@ -8,12 +8,13 @@ import threading
 
 import pytest
 
-from smtpgate.record import Record, ReplyEntry, RuleEntry
+from smtpgate.record import Record, ReplyEntry, RuleEntry, story
 from smtpgate.server.recorder import Recorder
 from smtpgate.server.transaction_log import TransactionLog
 from smtpgate.store.delivered import KEEP_DELIVERED
 from smtpgate.store.greylist import StoreError
 from smtpgate.store.lookup import by_reference
+from smtpgate.store.record_row import row_of
 from smtpgate.store.sqlite import SqliteStore
 from tests.fakes import Clock
 
@@ -25,27 +26,32 @@ class FakeStore:
 
     def __init__(self, *failures):
         self.failures = list(failures)
-        self.refs = []
+        self.rows = []
         self.attempts = asyncio.Queue()
         self.deletions = asyncio.Queue()
         self.asked = asyncio.Event()
         self.free = asyncio.Event()
         self.free.set()
 
-    async def write_records(self, stories):
+    async def write_records(self, rows):
         self.asked.set()
         await self.free.wait()
         failure = self.failures.pop(0) if self.failures else None
         self.attempts.put_nowait(failure)
         if failure is not None:
             raise failure
-        self.refs += [story["ref"] for story in stories]
+        self.rows += rows
 
     async def delete_before(self, record_at, greylist_at, delivered_at):
         self.deletions.put_nowait((record_at, greylist_at, delivered_at))
         if self.failures:
             raise self.failures.pop(0)
         return 0
+
+    @property
+    def refs(self):
+        """The references of all records that it has, in order."""
+        return [row.ref for row in self.rows]
 
     async def wrote(self):
         """The failure of the next attempt to write, or None."""
@@ -60,6 +66,9 @@ def record(ref="7QK2M9XA", **facts):
     made = Record(1_000_000.5, "192.0.2.7", "127.0.0.1:25", ref=ref, **facts)
     made.add(made.replies, ReplyEntry("RCPT bob@example.org", "250 2.1.5 Ok"))
     return made
+
+
+SIZE = len(record("00").text())
 
 
 async def started(store, lines=None, **options):
@@ -80,6 +89,43 @@ async def test_records_come_to_the_store_in_order_and_in_batches():
     assert store.refs == ["A0", "A1", "A2"]
     assert store.attempts.empty()
     await recorder.close(10)
+
+
+async def test_what_one_batch_leaves_over_waits_for_no_other_record():
+    store = FakeStore()
+    recorder = await started(store)
+    for number in range(1200):
+        recorder.put(record(f"{number}"))
+    while len(store.refs) < 1200:
+        assert await store.wrote() is None
+    await recorder.close(10)
+    assert store.refs == [f"{number}" for number in range(1200)]
+
+
+async def test_what_happens_to_a_record_afterwards_is_in_neither_store_nor_log():
+    store, lines = FakeStore(), []
+    recorder = await started(store, lines)
+    handed_over = record(outcome="accepted")
+    before = row_of(handed_over)
+    recorder.put(handed_over)
+    handed_over.outcome = "deferred"  # its session ends by a time-out before the next command
+    handed_over.add(handed_over.replies, ReplyEntry("time-out", "421 4.4.2 Timeout"))
+    assert await store.wrote() is None
+    await recorder.close(10)
+    assert store.rows == [before]
+    assert json.loads(lines[0])["outcome"] == "accepted"
+
+
+async def test_a_record_that_cannot_be_written_is_lost_alone(caplog):
+    store, lines = FakeStore(), []
+    recorder = await started(store, lines)
+    recorder.put(record("A"))
+    recorder.put(record("B", rules=[RuleEntry("mail", "check_odd", "enforce", evidence={b"no name": 1})]))
+    recorder.put(record("C"))
+    await recorder.close(10)
+    assert store.refs == ["A", "C"]
+    assert [json.loads(line)["ref"] for line in "\n".join(lines).split("\n")] == ["A", "C"]
+    assert "record B cannot be kept" in caplog.text
 
 
 async def test_close_writes_what_waits():
@@ -124,28 +170,29 @@ async def test_a_failing_store_is_reported_once_a_minute(caplog):
 async def test_the_oldest_are_dropped_when_too_much_waits():
     store = FakeStore()
     store.free.clear()
-    recorder = await started(store, backlog=20)
+    recorder = await started(store, backlog=10 * SIZE)
     for number in range(50):
-        recorder.put(record(f"{number}"))  # 2 entries each: itself and a reply
+        recorder.put(record(f"{number:02}"))
     store.free.set()
     await recorder.close(10)
-    assert store.refs == [f"{number}" for number in range(40, 50)]
+    assert store.refs == [f"{number:02}" for number in range(40, 50)]
+    assert recorder.dropped == 40
 
 
 async def test_what_failed_is_older_than_what_came_meanwhile():
     store = FakeStore()
-    recorder = await started(store, backlog=20)
+    recorder = await started(store, backlog=10 * SIZE)
     store.free.clear()
     store.failures = [StoreError("locked")]
     for number in range(10):
-        recorder.put(record(f"old {number}"))
+        recorder.put(record(f"o{number}"))
     await asyncio.wait_for(store.asked.wait(), 10)
     for number in range(8):
-        recorder.put(record(f"new {number}"))
+        recorder.put(record(f"n{number}"))
     store.free.set()
     assert isinstance(await store.wrote(), StoreError)
     assert await store.wrote() is None
-    assert store.refs == ["old 8", "old 9", *(f"new {number}" for number in range(8))]
+    assert store.refs == ["o8", "o9", *(f"n{number}" for number in range(8))]
     await recorder.close(10)
 
 
@@ -166,14 +213,14 @@ async def test_records_survive_a_locked_database(tmp_path):
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(StoreError):
-        await store.write_records([record().story()])
+        await store.write_records([row_of(record())])
     recorder = Recorder(store, str, Clock(), KEEP, linger=3600)
     await recorder.start()
     recorder.put(record())
     other.close()
     await recorder.close(10)
     await store.close()
-    assert by_reference(path, "7QK2M9XA", 10) == [record().story()]
+    assert by_reference(path, "7QK2M9XA", 10) == [story(record().text())]
 
 
 async def test_a_store_that_hangs_does_not_keep_the_server_from_stopping(caplog):
@@ -239,7 +286,7 @@ def line_of(made):
     lines = []
     log = TransactionLog(lines.append, 10)
     log.start()
-    log.put(made.story())
+    log.put(made)
     log.close(10)
     return json.loads(lines[0])
 
@@ -274,7 +321,7 @@ def test_nothing_that_a_client_wrote_breaks_a_line():
     lines = []
     log = TransactionLog(lines.append, 10)
     log.start()
-    log.put(made.story())
+    log.put(made)
     log.close(10)
     assert lines[0].isascii()
     assert lines[0].isprintable()
@@ -293,11 +340,11 @@ def test_an_output_that_fails_is_tried_again_and_what_was_dropped_is_told(error,
 
     log = TransactionLog(write, 2)
     for ref in "ABC":  # one more than fits
-        log.put(record(ref).story())
+        log.put(record(ref))
     log.start()
     log.flush()
     assert tried.acquire(timeout=10)
-    log.put(record("D").story())
+    log.put(record("D"))
     log.close(10)
     assert [[json.loads(line)["ref"] for line in text.split("\n")] for text in attempts] == [["B", "C"], ["D"]]
     assert "3 lines of the log were dropped" in caplog.text

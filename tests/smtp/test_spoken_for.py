@@ -6,7 +6,7 @@ import ipaddress
 import pytest
 
 from smtpgate.cli.story import tell
-from smtpgate.record import Record
+from smtpgate.record import Record, story
 from smtpgate.server.tls import ServerTls
 from smtpgate.smtp.command import CommandError
 from smtpgate.smtp.forwarded import XClient, parse_xclient, parse_xforward
@@ -32,7 +32,7 @@ async def test_the_proxy_client_is_in_record_received_and_story() -> None:
         [record] = gate.records
         assert (record.client, via(record)) == ("192.0.2.7", [("PROXY v1", "127.0.0.1")])
         assert b"Received: from client.example.net ([192.0.2.7])" in gate.downstream.messages[0].content
-        assert "192.0.2.7 connected to test, says 127.0.0.1 (PROXY v1)" in tell(record.story())
+        assert "192.0.2.7 connected to test, says 127.0.0.1 (PROXY v1)" in tell(story(record.text()))
 
 
 async def test_the_header_may_come_octet_by_octet() -> None:
@@ -55,7 +55,7 @@ async def test_without_a_header_there_is_no_session(sent: bytes, why: str) -> No
         [record] = await gate.settled()
         assert via(record) == [("PROXY protocol", why)]
         assert (record.client, record.outcome, record.decided_by) == ("127.0.0.1", "deferred", "smtpgate")
-        assert f"did not say for whom: PROXY protocol: {why}" in tell(record.story())
+        assert f"did not say for whom: PROXY protocol: {why}" in tell(story(record.text()))
 
 
 async def test_a_header_that_ends_in_the_middle() -> None:
@@ -128,7 +128,7 @@ async def test_xclient_is_in_record_received_and_story() -> None:
         assert via(first) == via(second) == [("XCLIENT", "127.0.0.1")]
         assert b"from c.example.net ([192.0.2.7])" in gate.downstream.messages[0].content
         hop = "says 127.0.0.1 (XCLIENT, name client.example.net, logged in as me+you@example.net)"
-        assert hop in tell(first.story())
+        assert hop in tell(story(first.text()))
 
 
 async def test_xclient_through_a_proxy() -> None:
@@ -175,7 +175,7 @@ async def test_xforward_is_for_the_next_message_alone() -> None:
         assert first.client == "127.0.0.1"
         assert second.forwarded is None
         told = "on its way from NAME=client.example.net ADDR=192.0.2.7 HELO=helo.example.net (XFORWARD)"
-        assert told in tell(first.story())
+        assert told in tell(story(first.text()))
 
 
 WRONG_XCLIENT = [

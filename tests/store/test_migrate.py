@@ -15,6 +15,7 @@ from smtpgate.store import migrate
 from smtpgate.store.greylist import Seen, StoreError, Triplet
 from smtpgate.store.lookup import by_address
 from smtpgate.store.migrate import upgrade
+from smtpgate.store.record_row import row_of
 from smtpgate.store.schema import metadata
 from smtpgate.store.sqlite import open_store
 from smtpgate.store.url import database_path
@@ -132,7 +133,8 @@ CREATE TABLE record_address (record_id INTEGER NOT NULL, address TEXT NOT NULL,
 CREATE INDEX record_address_address ON record_address (address, record_id);
 INSERT INTO alembic_version VALUES ('0001');
 INSERT INTO greylist VALUES ('192.0.2.0/24', 'a@example.net', 'b@example.org', 1000.0, 1000.0, 0, 2000.0);
-INSERT INTO record VALUES (1, '7QK2M9XA', 1000.0, '192.0.2.1', 'x', 'a@example.net', 'accepted', '{"ref": "7QK2M9XA"}');
+INSERT INTO record VALUES (1, '7QK2M9XA', 1000.0, '192.0.2.1', 'x', 'a@example.net', 'accepted',
+    '{"ref": "7QK2M9XA", "rules": [{"phase": "rcpt", "rule": "permit"}], "replies": [], "relay": []}');
 INSERT INTO record_address VALUES (1, 'b@example.org');
 """
 
@@ -152,7 +154,8 @@ async def test_a_database_of_the_first_version_goes_on_with_what_it_knows(tmp_pa
     assert await store.greylist(triplet, 1500.0, delay=300, window=1000, lifetime=10_000) == Seen(1000.0, 1)
     await store.remember("digest", ["b@example.org"], 1500.0)
     assert await store.delivered("digest") == {"b@example.org"}
-    await store.write_records([Record(1500.0, "192.0.2.1", "127.0.0.1:25", ref="8QK2M9XA").story()])
+    await store.write_records([row_of(Record(1500.0, "192.0.2.1", "127.0.0.1:25", ref="8QK2M9XA"))])
     await store.close()
-    assert [story["ref"] for story in by_address(path, "b@example.org", 9)] == ["7QK2M9XA"]
+    (first,) = by_address(path, "b@example.org", 9)
+    assert (first["ref"], first["rules"]) == ("7QK2M9XA", [{"phase": "rcpt", "rule": "permit"}])
     assert [story["ref"] for story in by_address(path, "192.0.2.1", 9)] == ["8QK2M9XA"]
