@@ -19,28 +19,28 @@ _POSSIBLE = re.compile(r"(?=.{1,253}\Z)[^.]{1,63}(?:\.[^.]{1,63})*\Z", re.DOTALL
 _Question = tuple[str, RecordType]
 
 
-class Asked(Protocol):
-    """A question that is being asked. wanted: whether anybody waits for its answer."""
-
-    wanted: bool
-
-
 class Asker(Protocol):
     """What asks on behalf of the cache: StubResolver."""
 
-    def ask(self, name: str, kind: RecordType, then: Callable[[Answer], None]) -> Asked:
-        """Ask one question; then: called once with the answer, perhaps before this returns. Never raises."""
+    def ask(self, name: str, kind: RecordType, then: Callable[[Answer], None], is_wanted: Callable[[], bool]) -> object:
+        """Ask one question. Never raises.
+
+        then: called once with the answer, perhaps before this returns. is_wanted: whether anybody waits for it still.
+        """
         ...
 
 
 class _Flight:
-    """A question that is being asked, and who waits for it."""
+    """A question that is being asked, and who waits for it, or did."""
 
-    __slots__ = ("asked", "waiters")
+    __slots__ = ("waiters",)
 
-    def __init__(self, first: asyncio.Future[Answer]) -> None:
-        self.waiters = [first]
-        self.asked: Asked | None = None
+    def __init__(self) -> None:
+        self.waiters: list[asyncio.Future[Answer]] = []
+
+    def is_wanted(self) -> bool:
+        """If not, it goes on, but no further, and its answer is kept."""
+        return not all(waiter.done() for waiter in self.waiters)
 
 
 class CachingResolver:
@@ -65,6 +65,11 @@ class CachingResolver:
 
     async def query(self, name: str, kind: RecordType) -> Answer:
         """Ask one question. Never raises, except when cancelled."""
+        answer = self.ask(name, kind)
+        return answer if isinstance(answer, Answer) else await answer
+
+    def ask(self, name: str, kind: RecordType) -> Answer | asyncio.Future[Answer]:
+        """The answer, if it needs no asking, or what will have it; who needs it no more cancels that, or sets it."""
         if not name.isascii():  # before lower(), which turns some other letters into ASCII ones
             return Answer(name, kind, Status.NO_NAME)
         name = name.lower().removesuffix(".")
@@ -80,20 +85,13 @@ class CachingResolver:
         flight = self._asking.get(question)
         if flight is None:
             self._misses += 1
-            flight = self._asking[question] = _Flight(waiter)
-            flight.asked = self._inner.ask(name, kind, self._answered)
+            flight = self._asking[question] = _Flight()
+            flight.waiters.append(waiter)
+            self._inner.ask(name, kind, self._answered, flight.is_wanted)
         else:
             self._shared += 1
             flight.waiters.append(waiter)
-            if flight.asked is not None:
-                flight.asked.wanted = True
-        try:
-            return await waiter
-        finally:
-            if not waiter.done() or waiter.cancelled():
-                flight.waiters.remove(waiter)
-                if flight.asked is not None:  # it goes on, but no further, and its answer is kept
-                    flight.asked.wanted = bool(flight.waiters)
+        return waiter
 
     def forget(self, domain: str) -> None:
         """Forget the answers about all names below a domain, lower case, without final dot."""
@@ -106,13 +104,15 @@ class CachingResolver:
 
     def _answered(self, answer: Answer) -> None:
         question = answer.name, answer.kind
-        waiters = self._asking.pop(question).waiters
-        for waiter in waiters:
+        was_wanted = False
+        for waiter in self._asking.pop(question).waiters:
             if not waiter.done():
                 waiter.set_result(answer)
-        age = _FAILURE_AGE if answer.failed else min(answer.ttl, _MAX_AGE)
+                was_wanted = True
+        failed = answer.failed
+        age = _FAILURE_AGE if failed else min(answer.ttl, _MAX_AGE)
         # A failure that nobody waited for is no more than a question that was given up.
-        if age > 0 and (waiters or not answer.failed):
+        if age > 0 and (was_wanted or not failed):
             self._keep(question, answer, self._clock() + age)
 
     def _keep(self, question: _Question, answer: Answer, until: float) -> None:

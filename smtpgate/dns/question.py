@@ -17,7 +17,7 @@ from smtpgate.dns.wire import FormatError, OtherCase, Response, is_plain, read_a
 log = logging.getLogger(__name__)
 
 # RFC 6891 §7 knows the first for servers without EDNS; some say the second.
-_NO_EDNS = ("FORMERR", "NOTIMP")
+_NO_EDNS = (1, 4)  # FORMERR, NOTIMP
 
 
 class Means(Protocol):
@@ -89,21 +89,23 @@ class Attempt:
 class Question:
     """A question, and all attempts to get an answer: one that comes late is as good as one to the last attempt.
 
-    then: called once with the answer, perhaps before begin() returns. wanted: whether somebody waits; if not, nothing
-    more is sent.
+    then: called once with the answer, perhaps before begin() returns. is_wanted: whether somebody waits; if not,
+    nothing more is sent.
     """
 
     __slots__ = (
-        "_attempts", "_edns", "_given_up", "_mixed", "_next", "_order", "_problems", "done", "kind", "means", "name",
-        "then", "wanted",
+        "_attempts", "_edns", "_given_up", "_mixed", "_next", "_order", "_problems", "done", "is_wanted", "kind",
+        "means", "name", "then",
     )  # fmt: skip
 
-    def __init__(self, means: Means, name: str, kind: RecordType, then: Callable[[Answer], None]) -> None:
+    def __init__(
+        self, means: Means, name: str, kind: RecordType, then: Callable[[Answer], None], is_wanted: Callable[[], bool]
+    ) -> None:
         self.means = means
         self.name = name
         self.kind = kind
         self.then = then
-        self.wanted = True
+        self.is_wanted = is_wanted
         self.done = False
         self._order: Sequence[NameServer] = ()
         self._next = 0
@@ -141,7 +143,7 @@ class Question:
         except FormatError:
             return False
         now = self.means.clock()
-        no_edns = attempt.edns and response.error in _NO_EDNS
+        no_edns = attempt.edns and response.rcode in _NO_EDNS
         server.heard(now, now - attempt.sent, mixed=attempt.mixed, edns=attempt.edns and not no_edns)
         self._drop(attempt)
         if no_edns:
@@ -185,7 +187,7 @@ class Question:
     def _ask_next(self, now: float) -> None:
         """Ask the next server that may answer; after the last one the first again."""
         order = self._order
-        for _ in order if self.wanted else ():
+        for _ in order if self.is_wanted() else ():
             server = order[self._next % len(order)]
             self._next += 1
             if server not in self._given_up:

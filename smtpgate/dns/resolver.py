@@ -3,8 +3,7 @@
 A question has one of four outcomes, and none of them is an exception: a check must say what it does in each.
 """
 
-from collections.abc import Mapping
-from enum import Enum
+from enum import StrEnum
 from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Any, Literal, NamedTuple, Protocol
@@ -14,7 +13,7 @@ from smtpgate.values import IPAddress
 RecordType = Literal["A", "AAAA", "MX", "TXT", "PTR", "CNAME", "NS", "SOA"]
 
 
-class Status(Enum):
+class Status(StrEnum):
     """The four outcomes of a question."""
 
     ANSWER = "answer"
@@ -51,13 +50,13 @@ class Answer(NamedTuple):
         return self.status is Status.FAILURE
 
     @property
-    def evidence(self) -> Mapping[str, Any]:
+    def evidence(self) -> dict[str, Any]:
         """The answer as plain data for the record."""
         # A client may have us ask for anything, and the record must stay small and storable.
         name = self.name[:255]
         if not name.isascii():
             name = name.encode("ascii", "backslashreplace").decode("ascii")
-        seen: dict[str, Any] = {"question": f"{name} {self.kind}", "status": self.status.value}
+        seen: dict[str, Any] = {"question": f"{name} {self.kind}", "status": self.status}
         if self.records:
             seen["records"] = [_plain(record) for record in self.records[:8]]
             seen["ttl"] = self.ttl

@@ -53,29 +53,27 @@ class StubResolver:
     async def query(self, name: str, kind: RecordType) -> Answer:
         """Ask one question. Never raises, except when cancelled."""
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        question = self.ask(
+        self.ask(
             name.lower().removesuffix(".") if name.isascii() else name,
             kind,
             lambda found: None if answer.done() else answer.set_result(found),
+            lambda: not answer.done(),
         )
-        try:
-            return await answer
-        finally:
-            question.wanted = False
+        return await answer
 
-    def ask(self, name: str, kind: RecordType, then: Callable[[Answer], None]) -> Question:
-        """Ask one question; then: called once with the answer, perhaps before this returns. Never raises.
+    def ask(self, name: str, kind: RecordType, then: Callable[[Answer], None], is_wanted: Callable[[], bool]) -> None:
+        """Ask one question. Never raises.
 
-        name: lower case, without a final dot. Once nobody wants the answer, set the question's `wanted` to False.
+        name: lower case, without a final dot. then: called once with the answer, perhaps before this returns.
+        is_wanted: whether anybody waits for it still; if not, nothing more is sent.
         """
-        question = Question(self, name, kind, then)
+        question = Question(self, name, kind, then, is_wanted)
         now = self.clock()
         self._timeouts.start(question, now)
         if len(self._in_flight) < MAX_IN_FLIGHT:
             self._begin(question, now)
         else:
             self._queue.append(question)
-        return question
 
     def close(self) -> None:
         """Close all sockets. Who still waits for an answer hears that there is none."""
@@ -123,11 +121,11 @@ class StubResolver:
         """Put a question also to the servers that did not answer lately, without anybody waiting for them."""
         for server in self._aside:
             if server.is_due(now):
-                probe = Question(self, question.name, question.kind, _nobody)
+                probe = Question(self, question.name, question.kind, _nobody, question.is_wanted)
                 self._timeouts.start(probe, now)
                 self._in_flight.add(probe)
                 probe.begin((server,), now)
-                probe.wanted = False
+                probe.is_wanted = _never
 
     def _timed_out(self, question: Question) -> None:
         seen = f" ({question.problems})" if question.problems else ""
@@ -143,6 +141,11 @@ def _late(attempt: Attempt) -> None:
 
 def _nobody(_: Answer) -> None:
     """Who waits for the answer to a probe."""
+
+
+def _never() -> bool:
+    """A probe that was sent is not sent again."""
+    return False
 
 
 def system_nameservers(path: Path = Path("/etc/resolv.conf")) -> list[Endpoint]:

@@ -6,9 +6,9 @@ each further one that cannot be answered from memory, as if the DNS had failed: 
 
 import asyncio
 from contextvars import ContextVar, Token
+from typing import Protocol
 
-from smtpgate.dns.interruption import Interruption
-from smtpgate.dns.resolver import Answer, RecordType, Resolver, Status
+from smtpgate.dns.resolver import Answer, RecordType, Status
 
 # The detail of such a failure: it says nothing about who was asked.
 TIME_IS_OVER = "the time for look-ups is over"
@@ -29,7 +29,7 @@ class LookupTime:
         self._left = session
         self._began = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._waiting: set[Interruption] = set()
+        self._waiting: dict[asyncio.Future[Answer], Answer] = {}
 
     def start(self) -> None:
         """The client waits for a look-up; it may do so already."""
@@ -49,29 +49,24 @@ class LookupTime:
     def expire(self) -> None:
         """The time is over; the timer calls it."""
         self.is_over = True
-        waiting, self._waiting = self._waiting, set()
-        for interruption in waiting:
-            interruption.interrupt()
+        for answer, failure in self._waiting.items():
+            if not answer.done():
+                answer.set_result(failure)
 
     def enter(self) -> Token["LookupTime | None"]:
         """What is asked from now on in this task is asked on the session's behalf."""
         return _current.set(self)
 
-    async def ask(self, resolver: Resolver, name: str, kind: RecordType) -> Answer:
-        """Ask one question. Never raises, except when cancelled."""
+    async def wait(self, answer: asyncio.Future[Answer], failure: Answer) -> Answer:
+        """Wait for an answer. failure: what it is when the time is over."""
         if self.is_over:
-            # There are still answers from memory: they come before the event loop sees this.
-            asyncio.get_running_loop().call_soon(self.expire)
-        interruption = Interruption()
-        self._waiting.add(interruption)
+            answer.cancel()
+            return failure
+        self._waiting[answer] = failure
         try:
-            return await resolver.query(name, kind)
-        except asyncio.CancelledError:
-            if interruption.happened():
-                return Answer(name, kind, Status.FAILURE, detail=TIME_IS_OVER)
-            raise
+            return await answer
         finally:
-            self._waiting.discard(interruption)
+            del self._waiting[answer]
 
 
 _current: ContextVar[LookupTime | None] = ContextVar("smtpgate.dns.time_limit", default=None)
@@ -82,13 +77,26 @@ def leave(token: Token[LookupTime | None]) -> None:
     _current.reset(token)
 
 
+class Asker(Protocol):
+    """What a TimedResolver asks: CachingResolver."""
+
+    def ask(self, name: str, kind: RecordType) -> Answer | asyncio.Future[Answer]:
+        """The answer, if it needs no asking, or what will have it; who needs it no more cancels that, or sets it."""
+        ...
+
+
 class TimedResolver:
     """A resolver that keeps to the time of the session on whose behalf it is asked, if there is one."""
 
-    def __init__(self, inner: Resolver) -> None:
+    def __init__(self, inner: Asker) -> None:
         self._inner = inner
 
     async def query(self, name: str, kind: RecordType) -> Answer:
         """Ask one question. Never raises, except when cancelled."""
+        answer = self._inner.ask(name, kind)
+        if isinstance(answer, Answer):
+            return answer
         time = _current.get()
-        return await (self._inner.query(name, kind) if time is None else time.ask(self._inner, name, kind))
+        if time is None:
+            return await answer
+        return await time.wait(answer, Answer(name, kind, Status.FAILURE, detail=TIME_IS_OVER))

@@ -94,7 +94,7 @@ class DnsLists:
             health.spared()
             return _unbelieved(listing, name, health, {})
         answer = await self._query(name, health)
-        if self._tests is not None:
+        if self._tests is not None and not health.tested.is_set():
             await health.tested.wait()
         said = _said(listing, answer)
         if not answer.failed:
@@ -181,7 +181,7 @@ async def reason(dns: Resolver, answer: ListAnswer) -> str | None:
 
 
 def _said(listing: DnsList, answer: Answer) -> ListAnswer:
-    counting = tuple(address for address in answer.records if listing.counts(address))
+    counting = tuple([address for address in answer.records if listing.counts(address)])
     return ListAnswer(listing, answer.name, _evidence(listing, answer), counting, answer.failed)
 
 
@@ -192,10 +192,10 @@ def _unbelieved(listing: DnsList, name: str, health: ListHealth, seen: Mapping[s
 
 def _evidence(listing: DnsList, answer: Answer) -> dict[str, Any]:
     """What the list answered, with the key hidden, and what in it was no listing."""
-    seen: dict[str, Any] = {
-        key: listing.hide(value) if isinstance(value, str) else value for key, value in answer.evidence.items()
-    }
-    seen["list"] = listing.public_name
+    name, seen = listing.public_name, answer.evidence
+    if name != listing.zone:
+        seen = {key: listing.hide(value) if isinstance(value, str) else value for key, value in seen.items()}
+    seen["list"] = name
     faults = [(address, fault) for address in answer.records if (fault := listing.fault(address))]
     if faults:
         seen["list_error"] = [f"{address}: {fault.why}" for address, fault in faults[:8]]

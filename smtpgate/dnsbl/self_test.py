@@ -6,7 +6,7 @@ import random
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 from smtpgate.dns.resolver import Answer, Resolver
 from smtpgate.dnsbl.listing import DnsList
@@ -23,7 +23,7 @@ _OWN_ENTRIES = {
 }
 
 
-class Kind(Enum):
+class Kind(StrEnum):
     """What a list is asked about. A list that is wrong about one may be right about another."""
 
     IPV4 = "IPv4"

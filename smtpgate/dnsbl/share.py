@@ -14,9 +14,7 @@ _USUAL, _WEIGHT = 0.8, 50
 _MEMORY = 500  # networks over which the usual share is learnt
 # What happens less often than this by chance is no chance.
 _CHANCE = 1e-4
-_PREFIX = {4: 24, 6: 48}
-
-_Network = tuple[int, int]
+_OCTETS = {4: 3, 6: 6}  # of an address that are its network's: /24 and /48
 
 
 class ListedShare:
@@ -25,7 +23,7 @@ class ListedShare:
     def __init__(self) -> None:
         self.usual = _USUAL
         self._learnt = 0
-        self._recent: OrderedDict[_Network, tuple[IPAddress, bool]] = OrderedDict()
+        self._recent: OrderedDict[bytes, tuple[IPAddress, bool]] = OrderedDict()
 
     @property
     def networks(self) -> int:
@@ -39,7 +37,7 @@ class ListedShare:
 
     def note(self, client: IPAddress, listed: bool) -> None:
         """A client was asked about, or something that it said."""
-        network = client.version, int(client) >> (client.max_prefixlen - _PREFIX[client.version])
+        network = client.packed[: _OCTETS[client.version]]
         known, before = self._recent.pop(network, (None, False))
         # Several rules ask one list about the same client, and not all of its answers count for each of them.
         self._recent[network] = client, listed or (before and known == client)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from smtpgate.dns.deadlines import Deadlines
@@ -112,12 +112,12 @@ class Asker:
         started = time.perf_counter()
         error = None
         within = self._time(tx.session).enter() if rule.spec.lookup else None
+        limit = None if is_cheap(rule) or rule.spec.own_deadline else self._limit()
         try:
-            if is_cheap(rule) or rule.spec.own_deadline:
-                verdict = await rule.check(tx, self._ctx)
-            else:
-                verdict = await self._in_time(rule.check(tx, self._ctx))
-        except TimeoutError:
+            verdict = await rule.check(tx, self._ctx)
+        except asyncio.CancelledError:
+            if limit is None or not limit.happened():
+                raise
             error = f"no answer within {self._limits.rule_timeout:g} s"
         except StoreError as trouble:
             error = f"store: {trouble}"
@@ -125,24 +125,19 @@ class Asker:
             log.exception("rule %s failed", rule.text)
             error = f"{type(trouble).__name__}: {trouble}"
         finally:
+            if limit is not None:
+                self._running.stop(limit)
             if within is not None:
                 leave(within)
         if error is not None:
             verdict = _ON_ERROR[rule.on_error]
         return Outcome(verdict, (time.perf_counter() - started) * 1000, error)
 
-    async def _in_time(self, check: Awaitable[Verdict]) -> Verdict:
-        """Wait for a check, but not for ever. Raises TimeoutError."""
+    def _limit(self) -> Interruption:
+        """What ends the check that this task is going to wait for, if it takes too long."""
         interruption = Interruption()
         self._running.start(interruption, _now())
-        try:
-            return await check
-        except asyncio.CancelledError:
-            if interruption.happened():
-                raise TimeoutError from None
-            raise
-        finally:
-            self._running.stop(interruption)
+        return interruption
 
 
 def _now() -> float:

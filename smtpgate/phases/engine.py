@@ -282,7 +282,7 @@ def _without_refusal(outcome: Outcome) -> Verdict:
 
 def _fill(entry: RuleEntry, outcome: Outcome) -> None:
     verdict = outcome.verdict
-    entry.verdict = "error" if outcome.error else verdict.action.value
+    entry.verdict = "error" if outcome.error else verdict.action
     entry.reply = verdict.reply.line() if verdict.reply else None
     entry.evidence = verdict.evidence or None
     entry.ms = round(outcome.ms, 3)

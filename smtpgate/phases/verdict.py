@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 from smtpgate.mailauth.authentication_results import MethodResult
@@ -14,7 +14,7 @@ from smtpgate.phases.score import Points
 Evidence = Mapping[str, Any]
 
 
-class Action(Enum):
+class Action(StrEnum):
     """The six kinds of verdict, with Postfix's meaning."""
 
     DUNNO = "dunno"  # no opinion: the next rule is asked

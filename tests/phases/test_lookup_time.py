@@ -23,16 +23,16 @@ class HangingDns:
     """Never answers, but from memory. asked: the questions that hang, or hung. reached: set by each."""
 
     def __init__(self, **memory):
-        self.memory = FakeDns(**memory)
+        self.memory = FakeDns(**memory).records
         self.asked = []
         self.reached = asyncio.Event()
 
-    async def query(self, name: str, kind: RecordType) -> Answer:
-        if (name, kind) in self.memory.records:
-            return await self.memory.query(name, kind)
+    def ask(self, name: str, kind: RecordType) -> Answer | asyncio.Future[Answer]:
+        if records := self.memory.get((name, kind)):
+            return Answer(name, kind, Status.ANSWER, records)
         self.asked.append((name, kind))
         self.reached.set()
-        return await asyncio.get_running_loop().create_future()
+        return asyncio.get_running_loop().create_future()
 
 
 @pytest.fixture(autouse=True)
@@ -152,7 +152,9 @@ async def test_nobody_is_hurried_who_asks_for_no_session():
 async def test_a_cancelled_question_is_cancelled():
     dns = HangingDns()
     time = LookupTime(300.0, 600.0)
-    asking = asyncio.create_task(time.ask(dns, "d.example", "A"))
+    token = time.enter()
+    asking = asyncio.create_task(TimedResolver(dns).query("d.example", "A"))
+    leave(token)
     await dns.reached.wait()
     asking.cancel()
     await asyncio.wait([asking])
