@@ -83,8 +83,9 @@ class Connection(SMTP):
     def eof_received(self) -> bool | None:
         """The client sends no more; in plaintext it may still read, so what runs goes on to its reply."""
         self.intake.end()
-        # asyncio.Protocol: with TLS the connection is closed, whatever is returned.
-        return self.transport is not None and self.transport.get_extra_info("sslcontext") is None
+        # asyncio.Protocol: with TLS the connection is closed, whatever is returned; True would be warned about.
+        plaintext = self.transport is not None and self.transport.get_extra_info("sslcontext") is None
+        return plaintext and not self._shaking_hands
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is gone, and so is the handler, unless it is about to finish something.

@@ -235,6 +235,33 @@ async def test_the_client_hangs_up_in_the_handshake(
 
 @pytest.mark.parametrize("mode", MODES)
 @on_both_loops
+async def test_the_end_comes_together_with_the_handshakes_last_bytes(
+    mode: TlsMode, certificate: Certificate, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As from `openssl s_client </dev/null`. The log hears nothing: any stranger could fill it."""
+    async with serving(tls=mode, server_tls=ServerTls(certificate.settings())) as gate:
+        async with before_handshake(gate, mode) as client:
+            received, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = certificate.client_context().wrap_bio(received, out, server_hostname=NAME)
+            while True:
+                try:
+                    tls.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    await client.send(out.read())
+                    received.write(await client.reader.read(65536))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                tls.unwrap()
+            await client.send(out.read())
+            client.writer.write_eof()
+            await client.reader.read()
+        await gate.settled()
+        assert not gate.services.connections
+    assert [record.getMessage() for record in caplog.records if record.levelname != "DEBUG"] == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+@on_both_loops
 async def test_a_stop_does_not_wait_for_handshakes(mode: TlsMode, certificate: Certificate) -> None:
     async with serving(tls=mode, server_tls=ServerTls(certificate.settings())) as gate:
         async with before_handshake(gate, mode) as client:
