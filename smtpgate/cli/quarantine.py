@@ -54,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
     except QuarantineError as error:
         print(f"smtpgate: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # no trouble of the quarantine's: `| head`
+        raise
     except OSError as error:
         print(f"smtpgate: {settings.server.quarantine}: {error.strerror}", file=sys.stderr)
         return 1

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from smtpgate.cli import main
+from smtpgate.cli import main, parser
 from smtpgate.cli import quarantine as command
 from smtpgate.quarantine import Quarantine
 from smtpgate.relay.downstream import Envelope, RcptParameters, RelayReply
@@ -66,6 +66,19 @@ def test_where_nothing_was_ever_held(
     out, err = capsys.readouterr()
     assert out.startswith("0 held")
     assert err == f"smtpgate: nothing was ever held in {elsewhere}/held\n"
+
+
+def test_a_reader_that_goes_away_is_no_trouble_of_the_quarantines(
+    held: Quarantine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in `smtpgate quarantine list | head -1`; main() knows what to do."""
+
+    def write(*anything: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("builtins.print", write)
+    with pytest.raises(BrokenPipeError):
+        command.run(parser().parse_args(["quarantine", "list"]))
 
 
 def test_released(held: Quarantine, downstream: FakeDownstream) -> None:
