@@ -245,6 +245,14 @@ def system_user(value: Any) -> str:
     return str(value)
 
 
+def this_user() -> str:
+    """Who runs this program, for messages: "user NAME"."""
+    try:
+        return f"user {pwd.getpwuid(os.geteuid()).pw_name}"
+    except KeyError:
+        return f"user {os.geteuid()}"
+
+
 def socket_path(value: Any) -> str:
     """The path of a Unix socket."""
     # unix(7): sun_path has 108 octets with the final NUL.

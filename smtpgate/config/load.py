@@ -27,7 +27,7 @@ from smtpgate.config.settings import (
 )
 from smtpgate.phases.phase import Phase
 from smtpgate.phases.rule import CheckSpec
-from smtpgate.values import Network
+from smtpgate.values import Network, this_user
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ def _read(path: str) -> str:
     except IsADirectoryError:
         problem, hint = "this is a directory", "name the file in it with --config PATH"
     except PermissionError:
-        problem, hint = "it may not be read", "give this user the right to read it"
+        problem, hint = f"{this_user()} may not read it", "give this user the right, or run this as another"
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         problem, hint = f"byte 0x{content[error.start]:02x} is not UTF-8", "save the file in UTF-8"

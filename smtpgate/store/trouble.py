@@ -1,11 +1,11 @@
 """What is wrong with the database file, in words that say what to do."""
 
 import os
-import pwd
 import sqlite3
 from pathlib import Path
 
 from smtpgate.store.greylist import StoreError
+from smtpgate.values import this_user
 
 _DENIED = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -23,12 +23,5 @@ def store_error(path: Path, trouble: Exception) -> StoreError:
     elif "no such table" in str(reason):
         hint = ": run `smtpgate db upgrade`"
     elif os.geteuid() != 0 and (code in _DENIED or isinstance(trouble, PermissionError)):
-        hint = f": {_this_user()} may not use it; root and the user who serves may"
+        hint = f": {this_user()} may not use it; root and the user who serves may"
     return StoreError(f"{path}: {reason}{hint}")
-
-
-def _this_user() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return f"user {os.geteuid()}"

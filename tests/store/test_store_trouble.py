@@ -22,9 +22,9 @@ def sqlite_error(text: str, code: int) -> sqlite3.Error:
 @pytest.mark.parametrize(
     ("trouble", "said"),
     [
-        (PermissionError(errno.EACCES, "Permission denied", "/var/lib"), f"Permission denied: nobody {DENIED}"),
-        (sqlite_error("unable to open", sqlite3.SQLITE_CANTOPEN), f"unable to open: nobody {DENIED}"),
-        (sqlite_error("read-only", sqlite3.SQLITE_READONLY_DIRECTORY), f"read-only: nobody {DENIED}"),
+        (PermissionError(errno.EACCES, "Permission denied", "/var/lib"), f"Permission denied: user nobody {DENIED}"),
+        (sqlite_error("unable to open", sqlite3.SQLITE_CANTOPEN), f"unable to open: user nobody {DENIED}"),
+        (sqlite_error("read-only", sqlite3.SQLITE_READONLY_DIRECTORY), f"read-only: user nobody {DENIED}"),
         (
             sqlite_error("file is not a database", sqlite3.SQLITE_NOTADB),
             "file is not a database: it is damaged, or no database of smtpgate: move it away, and a new one is made",
