@@ -149,14 +149,16 @@ def _never() -> bool:
 
 
 def system_nameservers(path: Path = Path("/etc/resolv.conf")) -> list[Endpoint]:
-    """The name servers of resolv.conf(5); none if it is missing or names none. Reads a file: not on the event loop."""
-    try:
+    """The name servers of resolv.conf(5); the one on this machine if it is missing or names none, as that page has it.
+
+    Reads a file: not on the event loop.
+    """
+    lines = []
+    with contextlib.suppress(OSError):
         lines = path.read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return []
     found = []
     for line in lines:
         if (words := line.split())[:1] == ["nameserver"]:
             with contextlib.suppress(IndexError, ValueError):
                 found.append(Endpoint(str(ipaddress.ip_address(words[1])), 53))
-    return found
+    return found or [Endpoint("127.0.0.1", 53)]

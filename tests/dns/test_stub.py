@@ -322,9 +322,9 @@ async def test_what_nobody_foresaw_is_a_temporary_failure(monkeypatch, caplog):
         ("nameserver 192.0.2.53\nnameserver 2001:db8::53\n", ["192.0.2.53", "2001:db8::53"]),
         ("# nameserver 192.0.2.1\nsearch example.org\noptions edns0\nnameserver 192.0.2.53 # ours\n", ["192.0.2.53"]),
         ("nameserver\nnameserver ns.example.org\nnameserver 192.0.2.53", ["192.0.2.53"]),
-        ("\xff\x00garbage", []),
-        ("", []),
-        (None, []),
+        ("\xff\x00garbage", ["127.0.0.1"]),
+        ("", ["127.0.0.1"]),
+        (None, ["127.0.0.1"]),
     ],
 )
 def test_system_nameservers(tmp_path, text, servers):
