@@ -3,8 +3,10 @@
 import asyncio
 import json
 import logging
+import re
 import sqlite3
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -314,6 +316,12 @@ def test_a_line_tells_the_transaction():
         "ms": 12.5,
         "shadow": ["shadow reject", "shadow defer"],
     }
+
+
+def test_the_line_of_the_manual_is_like_ours():
+    page = (Path(__file__).parents[2] / "docs" / "running.md").read_text()
+    [line] = re.findall(r"```json\n(.+)\n```", page)
+    assert [*json.loads(line)] == [*line_of(record())]
 
 
 def test_nothing_that_a_client_wrote_breaks_a_line():
