@@ -5,6 +5,7 @@ Rules it keeps:
 - Who was put aside is skipped as long as another one is there: with a single server, or with all of them down, every
   transaction tries, so that no mail is put off for longer than the trouble lasts.
 - When its pause is over, one transaction tries it, and the others wait for what comes of that.
+- If one of them answers for each recipient (LMTP), all do: who has a message is not to depend on which was up.
 """
 
 import asyncio
@@ -44,6 +45,11 @@ class Server(Protocol):
         ...
 
     @property
+    def per_recipient(self) -> bool:
+        """Whether it answers for each recipient of a message (LMTP)."""
+        ...
+
+    @property
     def extensions(self) -> frozenset[str] | None:
         """What it offered last, None until it was reached."""
         ...
@@ -80,6 +86,7 @@ class FailoverDownstream:
         random: Callable[[], float] = system_random.random,
     ) -> None:
         self._members = [Member(name, server, clock, random) for name, server in servers]
+        self._per_recipient = any(server.per_recipient for _, server in servers)
 
     @property
     def requiretls(self) -> bool:
@@ -97,7 +104,7 @@ class FailoverDownstream:
 
     def begin(self, envelope: Envelope) -> "FailoverDelivery":
         """Prepare a transaction; nothing is sent before its first recipient."""
-        return FailoverDelivery(envelope, self._in_order)
+        return FailoverDelivery(envelope, self._in_order, per_recipient=self._per_recipient)
 
     def health(self) -> list[ServerHealth]:
         """How each server is doing, in the order of the configuration."""
@@ -116,25 +123,24 @@ class FailoverDownstream:
 class FailoverDelivery:
     """One transaction, with the first server that answers."""
 
-    def __init__(self, envelope: Envelope, in_order: "Callable[[], Sequence[Member]]") -> None:
+    def __init__(self, envelope: Envelope, in_order: "Callable[[], Sequence[Member]]", *, per_recipient: bool) -> None:
+        self.per_recipient = per_recipient
         self._envelope = envelope
         self._in_order = in_order
+        self._accepted = 0
         self._member: Member | None = None
         self._delivery: Delivery | None = None
-
-    @property
-    def per_recipient(self) -> bool:
-        """Whether deliver() answers for each recipient."""
-        return self._delivery is not None and self._delivery.per_recipient
 
     async def recipient(self, address: str, parameters: RcptParameters = NO_PARAMETERS) -> RelayReply:
         """Put one recipient to the server; the first one finds out which. Raises DownstreamUnavailable."""
         if self._member is not None and self._delivery is not None:
             try:
-                return await self._delivery.recipient(address, parameters)
+                reply = await self._delivery.recipient(address, parameters)
             except DownstreamUnavailable as trouble:
                 self._member.failed(trouble)
                 raise
+            self._accepted += reply.is_positive
+            return reply
         troubles = []
         for member in self._in_order():
             delivery = member.server.begin(self._envelope)
@@ -144,6 +150,7 @@ class FailoverDelivery:
                 troubles.append(f"{member.name}: {trouble}")
                 continue
             self._member, self._delivery = member, delivery
+            self._accepted += reply.is_positive
             return reply
         raise DownstreamUnavailable("; ".join(troubles))
 
@@ -157,7 +164,7 @@ class FailoverDelivery:
             self._member.failed(trouble)
             raise
         self._member.delivered += any(reply.is_positive for reply in replies)
-        return replies
+        return replies if self._delivery.per_recipient or not self.per_recipient else replies * self._accepted
 
     async def abandon(self) -> None:
         """Give the transaction up."""

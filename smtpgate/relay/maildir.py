@@ -23,6 +23,7 @@ _THREADS = 4
 class MaildirDownstream:
     """One Maildir, made if it is not there (https://cr.yp.to/proto/maildir.html)."""
 
+    per_recipient = False  # one file is one answer
     requiretls = False  # who reads it, and by which way, is not known here
 
     def __init__(self, path: str) -> None:

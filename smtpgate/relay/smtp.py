@@ -48,6 +48,11 @@ class SmtpDownstream:
         return self._security.is_verified and "REQUIRETLS" in (self.extensions or ())
 
     @property
+    def per_recipient(self) -> bool:
+        """Whether it speaks LMTP."""
+        return self._is_lmtp
+
+    @property
     def extensions(self) -> frozenset[str] | None:
         """What it offered last, None if it was not connected to yet."""
         return self._pool.offered
@@ -171,7 +176,9 @@ class SmtpDelivery:
         try:
             if connection.is_idle and self._mail_reply is not None:
                 connection.send(b"RSET\r\n")
-                _in_step(await connection.reply(_RSET_TIMEOUT), connection)
+                reply = await connection.reply(_RSET_TIMEOUT)
+                if not reply.is_positive:  # the next transaction would not begin from nothing
+                    connection.fail(DownstreamUnavailable(f"downstream refuses RSET: {reply}"))
         except DownstreamUnavailable:
             pass  # it is closed, and nothing depended on it
         self._pool.give_back(connection)

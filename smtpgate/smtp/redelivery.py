@@ -4,6 +4,8 @@ An LMTP server answers for each recipient, and the client can be told one thing 
 others did not, it is told to try again, and sends it to all of them. Then only the rest must get it.
 
 Rules it keeps:
+- The client's reply speaks for those whom the client has named. A copy that rules want (BCC) goes out before, unless
+  one answer speaks for all; one that is not taken puts the message off, and one that was taken is remembered.
 - No loss: only who is known to have the message is left out. A store that is away costs a duplicate, never a message.
 - No queue, no bounce: the client goes on until all have it, the rest is refused for good at a retry, too, or it gives
   up; then it tells its user.
@@ -15,13 +17,18 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 
 from smtpgate.content import Content
-from smtpgate.relay.downstream import NO_PARAMETERS, Delivery, Downstream, Envelope, RcptParameters, RelayReply
+from smtpgate.relay.downstream import NO_PARAMETERS, Downstream, Envelope, RcptParameters, RelayReply
 from smtpgate.store.delivered import DeliveredRecipients
 from smtpgate.store.greylist import StoreError
 
 log = logging.getLogger(__name__)
 
 ALREADY = RelayReply(250, "2.0.0", "Ok: delivered at an earlier attempt")
+NOT_NOW = RelayReply(451, "4.3.0", "Temporary internal error, please try again later")
+
+# A recipient, as it is put to the downstream.
+Put = tuple[str, RcptParameters]
+Note = Callable[[str, RelayReply], None]
 # How long the store may take: longer than it waits for another process.
 _STORE_TIMEOUT = 10.0
 
@@ -37,7 +44,7 @@ class Redelivery:
         self._memory = memory
         self._clock = clock
         self._delivery = downstream.begin(envelope)
-        self._accepted: list[tuple[str, RcptParameters]] = []
+        self._accepted: list[Put] = []
 
     async def recipient(self, address: str, parameters: RcptParameters = NO_PARAMETERS) -> RelayReply:
         """Put one recipient to the downstream. Raises what Delivery.recipient raises."""
@@ -52,54 +59,85 @@ class Redelivery:
         return self._envelope
 
     @property
-    def accepted(self) -> Sequence[tuple[str, RcptParameters]]:
+    def accepted(self) -> Sequence[Put]:
         """The recipients that the downstream takes."""
         return self._accepted
 
     async def redirect(self, address: str) -> RelayReply:
         """Begin again, with this address in place of all recipients. Raises what Delivery.recipient raises."""
-        await self._delivery.abandon()
-        self._delivery, self._accepted = self._downstream.begin(self._envelope), []
+        await self._begin_again()
         return await self.recipient(address)
 
-    async def deliver(self, outgoing: Content, received: Content) -> list[RelayReply]:
+    async def deliver(
+        self, outgoing: Content, received: Content, copies: Sequence[Put] = (), note: Note = lambda *_: None
+    ) -> list[RelayReply]:
         """Hand over the message to all who do not have it yet. Raises what Delivery.deliver raises.
 
-        received: as the client sent it, and will send it again. Returns the downstream's answers, for those who have it
-        ALREADY.
+        received: as the client sent it, and will send it again. copies: who gets it, too, though the client has not
+        named them; note is told what they were answered. Returns the downstream's answers, for those who have it
+        ALREADY; NOT_NOW alone, if a copy was not taken: then nobody else got it either.
         """
-        if not self._delivery.per_recipient:
+        if not copies and not self._delivery.per_recipient:
             return await self._delivery.deliver(outgoing)
         digest = await _digest(self._envelope.sender, received)
-        have = await self._having(digest)
-        rest = [put for put in self._accepted if put[0] not in have]
-        if len(rest) == len(self._accepted):
-            answers = await self._delivery.deliver(outgoing)
-        else:
-            answers = await self._deliver_to(rest, outgoing)
-        taken = [address for (address, _), answer in zip(rest, answers, strict=True) if answer.is_positive]
-        if len(taken) < len(rest):
-            await self._remember(digest, [*taken, *have.intersection(address for address, _ in self._accepted)])
-        return answers + [ALREADY] * (len(self._accepted) - len(rest))
+        have = set(await self._having(digest))
+        answers = [NOT_NOW]
+        try:
+            for copy in copies:
+                reply = await self._copy(copy, outgoing, have)
+                note(copy[0], reply)
+                if not reply.is_positive:
+                    await self.abandon()
+                    return answers
+            answers = await self._deliver_to_rest(outgoing, have)
+            return answers
+        finally:
+            if not all(answer.is_positive for answer in answers):
+                await self._remember(digest, have)
 
     async def abandon(self) -> None:
         """Give the transaction up. Never raises."""
         await self._delivery.abandon()
 
-    async def _deliver_to(self, rest: Sequence[tuple[str, RcptParameters]], outgoing: Content) -> list[RelayReply]:
-        """A transaction in place of this one, for some of its recipients."""
+    async def _begin_again(self) -> None:
         await self._delivery.abandon()
-        if not rest:
-            return []
-        delivery = self._delivery = self._downstream.begin(self._envelope)
-        answers = [await delivery.recipient(*put) for put in rest]
-        accepted = [index for index, answer in enumerate(answers) if answer.is_positive]
-        if not accepted:
+        self._delivery, self._accepted = self._downstream.begin(self._envelope), []
+
+    async def _copy(self, copy: Put, outgoing: Content, have: set[str]) -> RelayReply:
+        """Send a copy, or let it go with the others, if the one answer for all is then its answer, too."""
+        if copy[0] in have:
+            return ALREADY
+        if not self._delivery.per_recipient:
+            reply = await self._delivery.recipient(*copy)
+            if reply.is_positive:
+                return reply
+        # It may have another route; or each is answered for, and the client's answer must not depend on the copy's.
+        delivery = self._downstream.begin(self._envelope)
+        reply = await delivery.recipient(*copy)
+        if not reply.is_positive:
             await delivery.abandon()
+            return reply
+        [reply] = await delivery.deliver(outgoing)
+        if reply.is_positive:
+            have.add(copy[0])
+        return reply
+
+    async def _deliver_to_rest(self, outgoing: Content, have: set[str]) -> list[RelayReply]:
+        """Hand over to all but those who have it, and note who has it then."""
+        if not self._delivery.per_recipient:
+            return await self._delivery.deliver(outgoing)
+        rest = [put for put in self._accepted if put[0] not in have]
+        answers = [ALREADY] * (len(self._accepted) - len(rest))
+        if answers:
+            await self._begin_again()
+            replies = [await self.recipient(*put) for put in rest]
+            answers = [reply for reply in replies if not reply.is_positive] + answers
+        if not self._accepted:
+            await self.abandon()
             return answers
-        for index, answer in zip(accepted, await _answers(delivery, outgoing, len(accepted)), strict=True):
-            answers[index] = answer
-        return answers
+        replies = await self._delivery.deliver(outgoing)
+        have.update(put[0] for put, reply in zip(self._accepted, replies, strict=True) if reply.is_positive)
+        return replies + answers
 
     async def _having(self, digest: str) -> frozenset[str]:
         try:
@@ -117,12 +155,6 @@ class Redelivery:
                 await self._memory.remember(digest, recipients, self._clock())
         except (StoreError, TimeoutError) as trouble:
             log.warning("%d recipients will get a message twice: %s", len(recipients), trouble or "no answer")
-
-
-async def _answers(delivery: Delivery, outgoing: Content, count: int) -> list[RelayReply]:
-    """An answer for each recipient, even from a server that gives one for all."""
-    answers = await delivery.deliver(outgoing)
-    return answers if delivery.per_recipient else answers * count
 
 
 async def _digest(sender: str, received: Content) -> str:

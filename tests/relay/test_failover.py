@@ -276,13 +276,18 @@ async def test_nothing_was_accepted(clock):
         await delivery.deliver(CONTENT)
 
 
-async def test_each_answers_in_its_own_way(clock):
-    first, second = FakeServer(), FakeServer(per_recipient=True)
+@pytest.mark.parametrize("lmtp", [(False, False), (True, False), (False, True)])
+async def test_all_answer_for_each_recipient_if_one_does(clock, lmtp):
+    """Or nobody would ask who has the message when the other one takes over."""
+    first, second = (FakeServer(per_recipient=each) for each in lmtp)
+    first.deliver = second.deliver = [OK_FAKE] * 2 if lmtp[1] else [OK_FAKE]
     downstream = several(clock, first, second)
     first.down = GONE
     delivery = downstream.begin(ENVELOPE)
     await delivery.recipient("b@x")
-    assert delivery.per_recipient
+    await delivery.recipient("c@x")
+    assert delivery.per_recipient == any(lmtp)
+    assert await delivery.deliver(CONTENT) == [OK_FAKE] * (2 if any(lmtp) else 1)
 
 
 @pytest.mark.parametrize("script", [{"greeting": CLOSE}, {"greeting": b"554 No\r\n"}, {"MAIL": CLOSE}, {"RCPT": CLOSE}])

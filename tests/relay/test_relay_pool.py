@@ -51,7 +51,9 @@ async def test_abandoning_what_never_began_connects_nowhere():
         assert server.connections == 0
 
 
-@pytest.mark.parametrize("answer", [CLOSE, b"421 4.3.2 Bye\r\n", b"nonsense\r\n", b"354 What?\r\n"])
+@pytest.mark.parametrize(
+    "answer", [CLOSE, b"421 4.3.2 Bye\r\n", b"nonsense\r\n", b"354 What?\r\n", b"450 4.3.0 Not now\r\n"]
+)
 async def test_a_failed_rset_raises_nothing_and_closes(answer):
     async with scripted({"RSET": answer}) as server:
         downstream = downstream_of(server)

@@ -137,6 +137,30 @@ class OneAtATime(FakeDownstream):
         return delivery
 
 
+@pytest.mark.parametrize("trouble", [NO, LATER])
+async def test_a_refusal_at_the_end_of_redirected_mail_is_our_own_trouble_too(trouble: RelayReply) -> None:
+    downstream = FakeDownstream(deliver=[trouble])
+    answer, record = await deliver(rules("REDIRECT other@example.com"), downstream)
+    assert answer.startswith("451 4.3.0 ")
+    entries = [(entry.command, entry.reply) for entry in record.relay]
+    assert ("RCPT other@example.com", str(trouble)) in entries
+
+
+async def test_who_is_named_by_the_client_and_by_a_rule_gets_it_once() -> None:
+    downstream = FakeDownstream()
+    answer, _ = await deliver(rules("BCC you@example.org"), downstream)
+    assert answer.startswith("250 2.0.0 ")
+    assert [message.recipients for message in downstream.messages] == [("you@example.org",)]
+
+
+async def test_the_record_tells_what_became_of_a_copy() -> None:
+    downstream = FakeDownstream(per_recipient=True, deliver=[NO])
+    answer, record = await deliver(rules("BCC archive@example.com"), downstream)
+    assert answer.startswith("451 4.3.0 ")
+    assert (downstream.messages, downstream.left_open) == ([], 0)
+    assert ("RCPT archive@example.com", str(NO)) in [(entry.command, entry.reply) for entry in record.relay]
+
+
 async def test_a_copy_with_another_route_goes_by_itself() -> None:
     downstream = OneAtATime()
     answer, _ = await deliver(rules("BCC archive@example.com"), downstream)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from smtpgate.content import Content
 from smtpgate.relay.downstream import NO_PARAMETERS, DownstreamUnavailable, Envelope, RcptParameters, RelayReply
-from smtpgate.smtp.redelivery import ALREADY, Redelivery
+from smtpgate.smtp.redelivery import ALREADY, NOT_NOW, Redelivery
 from tests.fake_store import FakeDelivered
 from tests.fakes import Clock
 from tests.harness import PLAIN, serving
@@ -24,12 +24,13 @@ LATER = RelayReply(450, "4.2.1", "Later")
 class Mailboxes:
     """An LMTP server. answers: for some recipients at the end of data. refuses: for some at RCPT. saved: each message
     and who got it. away: it cannot be reached. per_recipient: False for a server that answers once for all.
+    alone: who must be the first of a transaction, as if his mail went another way.
     """
 
     requiretls = False
     extensions = frozenset()
 
-    def __init__(self, **answers: RelayReply) -> None:
+    def __init__(self, **answers: RelayReply | Exception) -> None:
         self.answers = answers
         self.refuses: dict[str, RelayReply] = {}
         self.saved: list[tuple[str, bytes]] = []
@@ -37,6 +38,7 @@ class Mailboxes:
         self.ended = 0
         self.away = False
         self.per_recipient = True
+        self.alone: set[str] = set()
 
     def begin(self, envelope: Envelope) -> "Transaction":
         self.begun += 1
@@ -64,6 +66,8 @@ class Transaction:
         if self._server.away:
             raise DownstreamUnavailable("away")
         reply = self._server.refuses.get(address, RelayReply(250, "2.1.5", "Ok"))
+        if address in self._server.alone and self._accepted:
+            reply = RelayReply(452, "4.5.3", "Separately")
         if reply.is_positive:
             self._accepted.append(address)
         return reply
@@ -73,6 +77,9 @@ class Transaction:
         assert self._accepted
         self._end()
         answers = [self._server.answers.get(address, SAVED) for address in self._accepted]
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
         taken = [address for address, answer in zip(self._accepted, answers, strict=True) if answer.is_positive]
         self._server.saved += [(address, b"".join(content)) for address in taken]
         return answers if self._server.per_recipient else answers[:1]
@@ -95,7 +102,9 @@ class Sender:
         self.clock = Clock()
         self._attempts = 0
 
-    async def send(self, *recipients: str, sender="me@x", content=b"Subject: x\r\n\r\nHello\r\n") -> list[RelayReply]:
+    async def send(
+        self, *recipients: str, sender="me@x", content=b"Subject: x\r\n\r\nHello\r\n", copies=()
+    ) -> list[RelayReply]:
         self._attempts += 1
         transaction = Redelivery(Envelope(sender), self.server, self.memory, self.clock)
         for recipient in recipients:
@@ -103,7 +112,7 @@ class Sender:
         received = Content.of(content)
         outgoing = received.with_head(b"Received: attempt %d\r\n" % self._attempts + received.head)
         try:
-            return await transaction.deliver(outgoing, received)
+            return await transaction.deliver(outgoing, received, [(copy, NO_PARAMETERS) for copy in copies])
         finally:
             assert self.server.begun == self.server.ended
 
@@ -157,7 +166,7 @@ async def test_the_rest_may_be_refused_at_rcpt_the_next_time():
         return original(envelope)
 
     sender.server.begin = begin
-    assert await sender.send("a", "b", "c") == [UNKNOWN, SAVED, ALREADY]
+    assert await sender.send("a", "b", "c") == [SAVED, UNKNOWN, ALREADY]
     assert sender.got() == {"a": 1, "c": 1}
     sender.server.refuses = {}
     sender.server.begun, sender.server.ended = 1, 1
@@ -224,18 +233,58 @@ async def test_a_server_that_answers_once_needs_no_memory():
     assert await sender.send("a", "b") == [SAVED]
 
 
-async def test_the_rest_may_go_to_a_server_that_answers_once():
-    sender = Sender(Mailboxes(b=FULL, c=FULL))
-    await sender.send("a", "b", "c")
+@pytest.mark.parametrize("refusal", [FULL, UNKNOWN])
+async def test_a_copy_that_is_not_taken_is_never_the_clients_answer(refusal):
+    """Nor does it matter how often: whom the client has named gets the message with the copy, or not at all."""
+    sender = Sender(Mailboxes(copy=refusal))
+    for _ in range(3):
+        assert await sender.send("a", copies=["copy"]) == [NOT_NOW]
+    assert sender.got() == {}
     sender.server.answers = {}
-    original = sender.server.begin
+    assert await sender.send("a", copies=["copy"]) == [SAVED]
+    assert sender.got() == {"a": 1, "copy": 1}
 
-    def begin(envelope):
-        sender.server.per_recipient = sender.server.begun < 2
-        return original(envelope)
 
-    sender.server.begin = begin
-    assert await sender.send("a", "b", "c") == [SAVED, SAVED, ALREADY]
+async def test_a_refusal_of_whom_the_client_has_named_is_its_answer_whatever_became_of_the_copy():
+    sender = Sender(Mailboxes(a=UNKNOWN))
+    assert await sender.send("a", copies=["copy"]) == [UNKNOWN]
+    assert sender.got() == {"copy": 1}
+
+
+@pytest.mark.parametrize("per_recipient", [True, False])
+@pytest.mark.parametrize("trouble", [FULL, DownstreamUnavailable("gone")])
+async def test_a_copy_with_a_route_of_its_own_goes_out_once(per_recipient, trouble):
+    server = Mailboxes()
+    server.per_recipient = per_recipient
+    server.alone = {"copy"}
+    sender = Sender(server)
+    server.answers = {"a": trouble}
+    for _ in range(2):
+        if isinstance(trouble, Exception):
+            with pytest.raises(DownstreamUnavailable):
+                await sender.send("a", copies=["copy"])
+        else:
+            assert await sender.send("a", copies=["copy"]) == [trouble]
+    server.answers = {}
+    assert await sender.send("a", copies=["copy"]) == [SAVED]
+    assert sender.got() == {"copy": 1, "a": 1}
+
+
+async def test_of_several_copies_those_that_were_taken_are_remembered():
+    sender = Sender(Mailboxes(second=FULL))
+    assert await sender.send("a", copies=["first", "second"]) == [NOT_NOW]
+    sender.server.answers = {"a": FULL}
+    assert await sender.send("a", "b", copies=["first", "second"]) == [FULL, SAVED]
+    sender.server.answers = {}
+    assert await sender.send("a", "b", copies=["first", "second"]) == [SAVED, ALREADY]
+    assert sender.got() == {"first": 1, "second": 1, "a": 1, "b": 1}
+
+
+async def test_where_one_answer_speaks_for_all_the_copy_goes_with_them():
+    sender = Sender(Mailboxes())
+    sender.server.per_recipient = False
+    assert await sender.send("a", copies=["copy"]) == [SAVED]
+    assert (sender.server.begun, sender.got()) == (1, {"a": 1, "copy": 1})
 
 
 boxes = st.sampled_from("abcd")

@@ -1,4 +1,4 @@
-"""What rules want done with a message, with a real Postfix behind the gate: what arrives, and with whom."""
+"""What rules want done with a message, with a real Postfix or Dovecot behind the gate: what arrives, and with whom."""
 
 import re
 from collections.abc import Callable
@@ -7,7 +7,7 @@ import pytest
 
 from tests.system.gate import Gate
 from tests.system.messages import body, ref
-from tests.system.peers import Postfix, in_maildir
+from tests.system.peers import Dovecot, Postfix, in_maildir
 
 _CONFIG = """
 [server]
@@ -40,6 +40,7 @@ end_of_data = [{ rule = "header_checks", table = [
 "hold@" = "HOLD"
 "discard@" = "DISCARD"
 "nowhere@" = "REDIRECT nobody@example.org"
+"full@" = "BCC little@example.org"
 """
 
 
@@ -129,3 +130,22 @@ def test_an_address_that_postfix_does_not_know_puts_the_mail_off(gate: Gate) -> 
     code, text = send(gate, "nowhere")
     assert (code, text[:6]) == (451, b"4.3.0 ")
     assert re.search("RCPT nobody@example.org: 550 .*User unknown", gate.command("why", ref(text)).stdout)
+
+
+def test_a_copy_that_a_full_mailbox_refuses_puts_the_mail_off_for_all(
+    serve_all: Callable[..., Gate], dovecot: Dovecot
+) -> None:
+    """The client has not named that mailbox: what it says is not for the client, however often."""
+    gate = serve_all(dovecot.urls["tcp"], config=_CONFIG)
+
+    def mailboxes() -> list[int]:
+        return [len(in_maildir(dovecot.mail / user)) for user in ("you", "little")]
+
+    before = mailboxes()
+    for _ in range(2):
+        code, text = send(gate, "full", *["X-Filler: " + "0123456789" * 50] * 25)
+        assert (code, text[:6]) == (451, b"4.3.0 ")
+        assert re.search("RCPT little@example.org: 552 .*Quota exceeded", gate.command("why", ref(text)).stdout)
+    assert mailboxes() == before
+    assert send(gate, "full")[0] == 250
+    assert mailboxes() == [count + 1 for count in before]
