@@ -13,6 +13,7 @@ from smtpgate.relay.pool import PoolLimits
 from smtpgate.relay.smtp import SmtpDownstream
 from smtpgate.relay.url import parse_url
 from smtpgate.relay.wire import Unsendable
+from tests.imagined_servers import USUAL, Fate, ImaginedLoop, ImaginedServer
 
 ENVELOPE = Envelope("a@example.org")
 CONTENT = Content.of(b"Subject: x\r\n\r\n.hello\r\n..\r\nend")
@@ -235,14 +236,24 @@ async def test_a_downstream_that_fails(verb, answer, offered):
         assert not downstream._pool._idle
 
 
-@pytest.mark.parametrize("verb", ["greeting", "EHLO", "MAIL", "RCPT", "DATA", "dot"])
-async def test_a_downstream_that_hangs(verb):
-    async with scripted({verb: HANG}) as server:
-        downstream = downstream_of(server, connect_timeout=0.05, timeout=0.01)
+@pytest.mark.parametrize(
+    ("verb", "seconds"),
+    [("greeting", 10.0), ("EHLO", 10.0), ("MAIL", 30.0), ("RCPT", 30.0), ("DATA", 30.0), ("dot", 300.0)],
+)
+def test_a_downstream_that_hangs(verb, seconds):
+    def fate(point: str) -> Fate:
+        return Fate(sent=0, hangs=True) if point == verb else USUAL
+
+    async def run() -> None:
+        downstream = SmtpDownstream(parse_url("smtp://s:1"), hostname="mx")
         with pytest.raises(DownstreamUnavailable):
             await send(downstream)
-        assert server.reached.is_set()
+        assert asyncio.get_running_loop().time() == seconds
         assert not downstream._pool._open
+
+    server = ImaginedServer(lmtp=False, offers=(), fate=fate, saved=lambda _: None)
+    with asyncio.Runner(loop_factory=lambda: ImaginedLoop({1: server})) as runner:
+        runner.run(run())
 
 
 @pytest.mark.parametrize("verb", ["greeting", "EHLO", "MAIL", "RCPT", "DATA", "dot", "RSET"])
