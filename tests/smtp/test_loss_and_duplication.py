@@ -9,6 +9,7 @@ import asyncio
 import ipaddress
 import tempfile
 from collections import Counter
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -121,7 +122,7 @@ class World:
             assert await reception.data() is None
             reception.tx.deeds = tuple(self.deeds)
             reception.begin_content().add(CONTENT)
-            replies |= dict.fromkeys(accepted, await reception.message())
+            replies |= dict.fromkeys(accepted, await reception.message(_waiting))
         reception.end_transaction()
         await services.drain()
         if accepted and replies[accepted[0]].is_positive:
@@ -150,6 +151,11 @@ class World:
 
 
 PROMISED = object()
+
+
+async def _waiting(hand_over: Awaitable[Reply]) -> Reply:
+    """The client is patient."""
+    return await hand_over
 
 
 class NoRules:
