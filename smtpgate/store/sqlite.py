@@ -278,8 +278,9 @@ def _write(connection: sqlite3.Connection, records: Iterable[RecordRow]) -> None
         next_id = statements.NEXT_RECORD_ID.run(connection).fetchone()[0]
         numbered = list(enumerate(records, next_id))
         statements.INSERT_RECORDS.run(connection, [(number, *row[:-1]) for number, row in numbered])
-        addresses = [(number, address) for number, row in numbered for address in row.addresses]
-        statements.INSERT_ADDRESSES.run(connection, addresses)
+        # In the order of their index: of a large one, each page is then read and written once for the whole batch.
+        addresses = sorted((address, number) for number, row in numbered for address in row.addresses)
+        statements.INSERT_ADDRESSES.run(connection, [(number, address) for address, number in addresses])
 
 
 def _remember(connection: sqlite3.Connection, digest: str, recipients: Collection[str], at: float) -> None:
