@@ -96,7 +96,13 @@ def _verdict(fields: Sequence[HeaderField], table: HeaderTable) -> Verdict:
     edits: dict[int, HeaderEdit] = {}
     deeds: list[MessageAction] = []
     for index, field in enumerate(fields):
-        if not field.name or (action := table.action(field)) is None:
+        if not field.name:
+            continue
+        try:
+            action = table.action(field)
+        except ValueError as problem:  # as in Postfix, nothing is done then
+            action = HeaderAction(f"not done, {problem}")
+        if action is None:
             continue
         if len(evidence) < _MOST_EVIDENCE:
             shown = field.raw[:_LONGEST_EVIDENCE].decode("ascii", "backslashreplace").strip()

@@ -19,6 +19,13 @@ from smtpgate.store.greylist import StoreError
 from smtpgate.store.migrate import upgrade
 
 
+class _Printable(logging.Formatter):
+    """Nothing that a terminal would obey: in some messages there are the words of strangers."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "".join(char if char.isprintable() or char == "\n" else "?" for char in super().format(record))
+
+
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command and its options."""
     parser = commands.add_parser("serve", help="answer on the configured listeners")
@@ -30,7 +37,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C."""
-    logging.basicConfig(level=logging.WARNING, format="smtpgate: %(levelname)s: %(message)s", stream=sys.stderr)
+    output = logging.StreamHandler(sys.stderr)
+    output.setFormatter(_Printable("smtpgate: %(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[output])
     logging.getLogger("smtpgate.server").setLevel(logging.INFO)
     settings = load_settings(args.config)
     sockets = ListeningSockets(passed_sockets(os.environ))

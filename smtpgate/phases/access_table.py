@@ -127,7 +127,7 @@ class TableUse:
         return self.table.content.has_names
 
     async def find(self, keys: Iterable[Key], ctx: Context) -> Found | None:
-        """What the first key leads to that is there. Raises ValueError if that is nothing that can be done here, and
+        """What the first key leads to that is there. Raises ValueError if the store says what cannot be done here, and
         StoreError.
         """
         if self.table.stored is not None:
@@ -136,8 +136,18 @@ class TableUse:
         for key, whole in keys:
             text = content.find(key, whole)
             if text is not None:
-                return Found(key, *self.read(text))
+                return self._filled(key, text)
         return None
+
+    def _filled(self, key: str, text: str) -> Found:
+        """What a result means into which words of a stranger may have been put.
+
+        Without them it was right: they make no address of it, or no field. As in Postfix, nothing is done then.
+        """
+        try:
+            return Found(key, *self.read(text))
+        except ValueError as problem:
+            return Found(key, AccessResult(f"not done: {problem}: {text}"), ())
 
     async def _find_stored(self, name: str, keys: list[Key], ctx: Context) -> Found | None:
         assert ctx.tables is not None

@@ -6,8 +6,12 @@ import pytest
 
 from smtpgate.checks.registry import REGISTRY
 from smtpgate.config.load import load
+from smtpgate.phases.access_table import AccessTable, TableUse
 from smtpgate.phases.facts import ClientCertificate, TlsFacts, Via
 from smtpgate.phases.phase import Phase
+from smtpgate.phases.verdict import Action
+from smtpgate.tables.files import parse_table
+from smtpgate.tables.keys import Key
 from tests.checks.asking import ask, context, facts, short
 from tests.fakes import FakeDns
 
@@ -332,6 +336,17 @@ async def test_rules_that_a_table_names_speak_of_what_was_looked_up(name: str) -
     by_rule = await named.check(tx, ctx)
     assert str(by_result.reply).endswith(" rejected: Access denied")
     assert str(by_rule.reply).partition(">: ")[2] == str(by_result.reply).partition(">: ")[2]
+
+
+@pytest.mark.parametrize("result", ["BCC $1@example.net", "REDIRECT $1@example.net", "PREPEND X-$1: x"])
+async def test_words_of_a_stranger_that_make_a_result_impossible(result: str) -> None:
+    read = parse_table("pcre", f"/^(.*)@example\\.org$/ {result}\n")
+    use = TableUse(AccessTable("pcre:x", read.table))
+    assert (read.problems, use.problems(read.table)) == ([], [])
+    found = await use.find([Key('"a b"@example.org')], context())
+    assert found is not None
+    assert (found.result.action, found.result.deed, found.rules) == (Action.DUNNO, None, ())
+    assert found.result.text.startswith(f"not done: {result.split()[0]} needs ")
 
 
 async def test_check_sasl_access_finds_nobody_yet() -> None:

@@ -83,6 +83,17 @@ async def test_the_record_tells_what_matched() -> None:
 
 
 @pytest.mark.parametrize(
+    "result", ["BCC $1@example.org", "REDIRECT $1@example.org", "REPLACE X-$1: x", "PREPEND X-$1: x"]
+)
+async def test_words_of_a_stranger_that_make_an_action_impossible(result: str) -> None:
+    message = b"X-For: a b\r\nX-Old: one\r\n\r\n"
+    table = [f"/^X-For: (.*)/ {result}", "/^X-Old:/ IGNORE"]
+    verdict = await ask("header_checks", facts(message=message), context(), table=table)
+    assert (short(verdict), verdict.deeds, [number for number, _ in verdict.edits]) == ("dunno", (), [1])
+    assert verdict.evidence["matched"][0].startswith(f"not done, {result.split()[0]} needs ")
+
+
+@pytest.mark.parametrize(
     ("table", "problem"),
     [
         ("hash:/etc/x", "a table such as"),
