@@ -17,6 +17,8 @@ _LONGEST_ID = 1000
 # Real fields have a handful of comments. What has more parentheses is not read, since that takes long.
 _MOST_PARENTHESES = 50
 _MOST_RECEIVERS = 50
+# So many fields that name us are read, and the others taken for forged: RFC 8601 §5 lets us remove any.
+_MOST_FIELDS = 100
 _BLANKS = re.compile(rb"[ \t\r\n]*+")
 _CTEXT = re.compile(rb"(?:[^()\\]|\\.)*+", re.DOTALL)  # RFC 5322 §3.2.2, or any octet
 _ID = re.compile(rb'"(?P<quoted>(?:[^"\\]|\\.)*+)"|(?P<token>[^\x00-\x20()<>@,;:\\"/\[\]?=\x7f]++)', re.DOTALL)
@@ -43,6 +45,7 @@ class _Unreadable(Exception):
 
 _AUTHENTICATION_RESULTS = b"authentication-results"
 _RECEIVED_SPF = b"received-spf"
+_NAMES = (_AUTHENTICATION_RESULTS, _RECEIVED_SPF)
 
 
 def format_field(authserv_id: str, results: Sequence[MethodResult]) -> bytes:
@@ -65,11 +68,13 @@ def without_forged(message: Message, authserv_id: str) -> bytes:
     if not message.may_have(_AUTHENTICATION_RESULTS) and not message.may_have(_RECEIVED_SPF):
         return message.content.head
     own = authserv_id.encode("ascii", "replace").lower()
-    kept = [field.raw for field in message.fields if not _is_forged(field, own)]
+    # Without our name in it, escaped or not, a field cannot pretend anything.
+    naming = [field for field in message.fields if field.name in _NAMES and own in _plain(field.value)]
+    forged = {field for place, field in enumerate(naming) if place >= _MOST_FIELDS or _is_forged(field, own)}
     head = message.content.head
-    if len(kept) == len(message.fields):
+    if not forged:
         return head
-    return b"".join(kept) + head[len(message.header) :]
+    return b"".join([field.raw for field in message.fields if field not in forged]) + head[len(message.header) :]
 
 
 def _words(result: MethodResult) -> Iterator[str]:
@@ -96,19 +101,17 @@ def _value(text: str) -> str:
 
 
 def _is_forged(field: HeaderField, own: bytes) -> bool:
-    if field.name not in (_AUTHENTICATION_RESULTS, _RECEIVED_SPF):
-        return False
-    value = field.value
-    # Without our name in it, escaped or not, a field cannot pretend anything.
-    if own not in value.lower().replace(b"\\", b""):
-        return False
     try:
         if field.name == _RECEIVED_SPF:
-            return _names_receiver(value, own)
-        claimed = _authserv_id(value)
+            return _names_receiver(field.value, own)
+        claimed = _authserv_id(field.value)
     except _Unreadable:
         return True
     return claimed is None or claimed.lower().removesuffix(b".") == own
+
+
+def _plain(value: bytes) -> bytes:
+    return value.lower().replace(b"\\", b"")
 
 
 def _authserv_id(value: bytes) -> bytes | None:
@@ -148,7 +151,7 @@ def _names_receiver(value: bytes, own: bytes) -> bool:
     Raises _Unreadable.
     """
     named = re.compile(rb'"?' + re.escape(own) + rb"(?!\.?[a-z0-9_-])")
-    pairs = value.lower().replace(b"\\", b"").split(b"receiver", _MOST_RECEIVERS + 1)[1:]
+    pairs = _plain(value).split(b"receiver", _MOST_RECEIVERS + 1)[1:]
     if len(pairs) > _MOST_RECEIVERS:
         raise _Unreadable
     for pair in pairs:

@@ -138,6 +138,12 @@ def test_other_fields_and_the_body_stay() -> None:
     assert kept(body="Authentication-Results: mx.example.org; none\r\n")
 
 
+def test_of_very_many_fields_that_name_us_the_last_are_not_read() -> None:
+    fields = [f"Authentication-Results: other.example; none (mx.example.org {number})\r\n" for number in range(120)]
+    before, after = b"".join(map(str.encode, fields)), b"Authentication-Results: other.example; none\r\n\r\n"
+    assert cleaned(before + after) == b"".join(map(str.encode, fields[:100])) + after
+
+
 def test_what_we_write_is_ours() -> None:
     assert not kept(format_field(OURS, [MethodResult("spf", "pass")]).decode())
 
