@@ -69,7 +69,11 @@ async def start_tls(
     )
     await asyncio.sleep(0)
     # Its first step put the TLS layer into place, and has it connected before anything is read from the socket.
-    loop.call_soon(_feed, plain.get_protocol(), received, ended)
+    layer = plain.get_protocol()
+    if plain.is_closing():  # before it was there: nobody would tell it, and it would wait for ever
+        loop.call_soon(layer.connection_lost, None)
+    else:
+        loop.call_soon(_feed, layer, received, ended)
     try:
         secured = await shaking
     except ConnectionAbortedError:

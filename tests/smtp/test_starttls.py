@@ -12,6 +12,7 @@ import pytest
 
 from smtpgate.record import Record
 from smtpgate.server.tls import ServerTls
+from smtpgate.smtp.dialog import Dialog
 from smtpgate.smtp.limits import DialogLimits
 from smtpgate.smtp.tls import TlsMode
 from tests.certificates import NAME, Certificate, issue
@@ -231,6 +232,27 @@ async def test_the_client_hangs_up_in_the_handshake(
             assert only(records).tls == {"failed": "the client hung up"}
         assert not gate.services.connections
         await still_serves(gate, mode, certificate)
+
+
+class LostJustNow(Dialog):
+    """A connection that is gone when its handshake begins, of which the event loop has not told yet."""
+
+    async def shake_hands(self, received: bytes) -> asyncio.Transport:
+        self.abort()
+        return await super().shake_hands(received)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@on_both_loops
+async def test_a_connection_that_is_lost_before_the_handshake(mode: TlsMode, certificate: Certificate) -> None:
+    tls = ServerTls(certificate.settings())
+    async with serving(tls=mode, server_tls=tls, dialog=LostJustNow) as gate:
+        async with gate.client() as client:
+            with contextlib.suppress(ConnectionError):
+                await client.send(GREETING, "STARTTLS")
+                await client.reader.read()
+        assert only(await gate.settled()).tls == {"failed": "the connection was lost"}
+        assert not gate.services.connections
 
 
 @pytest.mark.parametrize("mode", MODES)
