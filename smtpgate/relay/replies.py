@@ -9,6 +9,8 @@ from smtpgate.relay.downstream import RelayReply
 # RFC 5321 §4.5.3.1.5 allows 512 octets a line; we are generous, and bounded.
 MAX_LINE = 2048
 MAX_LINES = 100
+# Of the lines together: every answer is kept in the record, and there may be hundreds in one.
+MAX_TEXT = 2048
 # RFC 5321 §4.2: three digits, then a blank (last line), a hyphen (more follow) or nothing.
 _LINE = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?\Z", re.DOTALL)
 # RFC 2034 §4: the enhanced code stands at the start of the text of every line.
@@ -23,14 +25,14 @@ class WireReply(NamedTuple):
 
     @lru_cache(maxsize=256)  # noqa: B019 (most replies but the last are always the same)
     def joined(self) -> RelayReply:
-        """The same in one line, with the enhanced code apart."""
+        """The same in one line of bounded length, with the enhanced code apart."""
         match = _ENHANCED.match(self.lines[-1])
         # RFC 2034 §4: its class is that of the reply; anything else is just text.
         if match is None or match[1][0] != str(self.code)[0]:
-            return RelayReply(self.code, None, " ".join(self.lines))
+            return RelayReply(self.code, None, " ".join(self.lines)[:MAX_TEXT])
         enhanced = match[1]
         texts = [line.removeprefix(enhanced).lstrip(" ") for line in self.lines]
-        return RelayReply(self.code, enhanced, " ".join(texts))
+        return RelayReply(self.code, enhanced, " ".join(texts)[:MAX_TEXT])
 
 
 class Nonsense(Exception):
