@@ -103,8 +103,8 @@ class Record:
     def text(self) -> str:
         """The record as JSON, in ASCII, of which story() makes the whole story again. Raises what json raises.
 
-        An entry is written as a list of its values, without their names: it is done for every message, and takes half
-        the time and two thirds of the room.
+        An entry is written as a list of its values, without their names: it is done for every message, and takes
+        little more than half the time and two thirds of the room.
         """
         facts = dict(zip(_FACTS, _facts_of(self), strict=True))
         for name, values_of in _ENTRY_VALUES.items():
