@@ -6,6 +6,8 @@ Rules it keeps:
 - A request that fails is undone alone; the others of its group are committed.
 - All trouble is StoreError. After trouble the next request finds a fresh connection, and a database that was deleted
   is created again: a mail server must heal without anybody's help.
+- While the database is locked or away, one request at a time finds out whether it still is, and all others hear of it
+  at once: mail does not queue for a lock.
 """
 
 import asyncio
@@ -70,6 +72,8 @@ class SqliteStore:
         self._queue: SimpleQueue[_Request | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._away: StoreError | None = None  # set by the writer thread
+        self._finding_out: asyncio.Future[Any] | None = None
         # Only the writer thread touches these.
         self._connection: sqlite3.Connection | None = None
         self._connected_to: tuple[int, int] | None = None
@@ -158,7 +162,11 @@ class SqliteStore:
             raise StoreError("the store is closed")
         if self._queue.qsize() >= self._queue_size:
             raise StoreError(f"{self._queue_size} requests are waiting already")
+        if self._away is not None and self._finding_out is not None and not self._finding_out.done():
+            raise StoreError(str(self._away))
         done = asyncio.get_running_loop().create_future()
+        if self._away is not None:
+            self._finding_out = done
         self._queue.put(_Request(work, done))
         if self._thread is None:
             self._thread = threading.Thread(target=self._serve, name="store", daemon=True)
@@ -190,7 +198,9 @@ class SqliteStore:
             connection.execute("COMMIT")
         except Exception as trouble:
             self._disconnect()
-            return [_Failed(store_error(self._path, trouble)) for _ in group]
+            self._away = store_error(self._path, trouble)
+            return [_Failed(self._away) for _ in group]
+        self._away = None
         for index, result in enumerate(results):
             if isinstance(result, _Failed) and isinstance(result.error, sqlite3.Error):
                 self._disconnect()

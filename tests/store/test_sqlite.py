@@ -227,6 +227,21 @@ async def test_a_locked_file_is_store_error_until_it_is_free(store, path):
     await store.write_records([row()])
 
 
+async def test_while_it_is_locked_one_at_a_time_waits_and_the_others_hear_at_once(store, path):
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StoreError, match="locked"):
+        await store.greylist(ALICE, 1.0, **OPTIONS)
+    other.close()
+    hold, go_on = held(store)  # the one that finds out takes its time
+    for _ in range(2):
+        with pytest.raises(StoreError, match="locked"):
+            await store.greylist(ALICE, 2.0, **OPTIONS)
+    go_on.set()
+    await hold
+    assert await asyncio.gather(*(store.greylist(ALICE, at, **OPTIONS) for at in (3.0, 3.0))) == [Seen(3.0, 0)] * 2
+
+
 async def test_waiting_for_a_lock_does_not_hold_up_the_loop(path):
     patient = SqliteStore(path, busy_timeout=10.0)
     await patient.greylist(ALICE, 1.0, **OPTIONS)
