@@ -39,6 +39,8 @@ READY_WITHIN = 30.0
 # Behind a worker's own limit: the downstream's last answers are waited for, records are written.
 _KILL_AFTER_STOP = STOP_WITHIN + 30.0
 _TICK = 1.0
+# Generations whose sessions may go on; those of older ones are told to end between two messages.
+_MOST_LEAVING = 4
 # Workers that count clients together: several generations of them on a large machine.
 _COLUMNS = 64
 
@@ -219,7 +221,9 @@ class Supervisor:
     def _ended(self, worker: WorkerProcess, ended: int, now: float) -> None:
         how = f"by {signal.Signals(-ended).name}" if ended < 0 else f"with status {ended}"
         if worker.draining:
-            log.log(logging.ERROR if ended else logging.INFO, "worker %d ended %s", worker.pid, how)
+            # One that has only just begun has no handler for signals yet.
+            well = ended == 0 or (ended == -signal.SIGTERM and not worker.is_ready)
+            log.log(logging.INFO if well else logging.ERROR, "worker %d ended %s", worker.pid, how)
             return
         for generation in (self._current, self._coming):
             if generation is not None and worker in generation.workers:
@@ -311,6 +315,10 @@ class Supervisor:
     def _send_away(self, generation: Generation) -> None:
         for worker in generation.workers:
             worker.drain()
+        # Reload after reload: what the first ones left behind must not fill the memory.
+        leaving = [worker for worker in self._workers if worker.draining]
+        for worker in leaving[: -_MOST_LEAVING * len(generation)]:
+            worker.stop()
 
     # --- stopping
 

@@ -6,12 +6,33 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import pytest
 
+from smtpgate.config.settings import Settings
+from smtpgate.server.generation import Generation
 from smtpgate.server.status import STUCK_AFTER, is_stuck
 from smtpgate.server.supervisor import KILL_AFTER, Supervisor
 from smtpgate.server.worker_process import WorkerProcess, fork_worker
+
+
+class Played(WorkerProcess):
+    """A worker that is no process. told: what it was told to do."""
+
+    def __init__(self, slot: int) -> None:
+        super().__init__(0, slot, socket.socket(), None)
+        self.reports.close()
+        self.told: list[str] = []
+
+    def drain(self) -> None:
+        self.draining = True
+        self.told.append("drain")
+
+    def stop(self) -> None:
+        self.draining = True
+        self.told.append("stop")
+
 
 Started = Callable[[Callable[[socket.socket], None]], WorkerProcess]
 
@@ -112,3 +133,30 @@ def test_one_that_says_nothing_for_longer_is_killed(started: Started, caplog: py
     assert wait_for(silent) == -signal.SIGKILL
     assert talking.ended() is None
     assert caplog.messages == [f"worker {silent.pid} is killed: it said nothing for 61 s"]
+
+
+def test_many_reloads_in_a_row_leave_no_crowd_of_old_workers() -> None:
+    supervisor = Supervisor.__new__(Supervisor)
+    supervisor._workers = []
+    for _ in range(6):
+        generation = Generation(cast(Settings, None), 2, lambda generation, slot: Played(slot))
+        generation.start_missing(time.monotonic())
+        supervisor._workers += generation.workers
+        supervisor._send_away(generation)
+    told = [worker.told for worker in supervisor._workers]
+    assert told == [["drain", "stop", "stop"]] * 2 + [["drain", "stop"]] * 2 + [["drain"]] * 8
+
+
+@pytest.mark.parametrize(
+    ("status", "served", "level"),
+    [(0, True, "INFO"), (-signal.SIGTERM, False, "INFO"), (-signal.SIGTERM, True, "ERROR"), (1, False, "ERROR")],
+)
+def test_who_was_sent_away_and_how_it_went(
+    status: int, served: bool, level: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    worker = Played(0)
+    worker.drain()
+    worker.report = {"leaving": True} if served else None
+    Supervisor.__new__(Supervisor)._ended(worker, status, time.monotonic())
+    assert [record.levelname for record in caplog.records] == [level]
