@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from smtpgate.config.errors import ConfigError
 from smtpgate.config.relaying import Leak, RelayWalk, is_guard
 from smtpgate.config.rules import Placed
+from smtpgate.config.table_keys import unreachable_keys
 from smtpgate.dnsbl.dead import death_of
 from smtpgate.dnsbl.documented import documented
 from smtpgate.dnsbl.listing import DnsList, lists_in
@@ -41,6 +42,7 @@ class Lint:
         self._file = file
         self._walk = walk
         self._guards: list[str] = []
+        self._rules: list[tuple[str, Placed]] = []
         self.errors: list[ConfigError] = []
         self.warnings: list[ConfigError] = []
         self.notes: list[ConfigError] = []
@@ -53,11 +55,16 @@ class Lint:
     def look_at(self, phase: Phase, where: str, rules: Sequence[Placed]) -> None:
         """Look at a list. where: how messages call it."""
         one = _List(phase, where, rules)
+        self._rules += [(where, placed) for placed in rules]
         for placed in rules:
             self._dns_lists(one, placed)
             self._code(one, placed)
         self._unreachable(one)
         self._order(one)
+
+    def tables(self, *, dotted: bool) -> None:
+        """Look at the tables of all rules. dotted: parent domains are looked up as ".example.org"."""
+        self.warnings += unreachable_keys(self._rules, self._file, dotted=dotted)
 
     def relaying(self, section: str, lists: Mapping[Phase, Sequence[Placed]]) -> None:
         """Look for a stranger who could relay. lists: those of all phases that hold for some recipients."""

@@ -239,6 +239,7 @@ def _lint(
         lint.relaying("[[policy]]", {**phases, **policy.own})
     if lint.errors:
         raise ConfigErrors(lint.errors)
+    lint.tables(dotted=not server.parent_domain_matches_subdomains)
     return lint
 
 

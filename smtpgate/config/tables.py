@@ -8,6 +8,8 @@ from smtpgate.tables.files import TableFile
 from smtpgate.tables.indexed import Indexed, Static
 from smtpgate.tables.source import Problem
 
+_MADE_BY_POSTMAP = (".db", ".lmdb", ".cdb")
+
 
 class TableReader:
     """Reads tables, each once. warnings: what in them is legal and cannot be meant."""
@@ -103,7 +105,8 @@ class TableReader:
             document.error(path, f"{file}: there is no such file", hint=hint)
             return None
         except (OSError, ValueError) as error:
-            document.error(path, f"{file}: it cannot be read: {getattr(error, 'strerror', None) or error}")
+            hint = "name the text that postmap(1) made it of" if file.path.endswith(_MADE_BY_POSTMAP) else ""
+            document.error(path, f"{file}: it cannot be read: {getattr(error, 'strerror', None) or error}", hint=hint)
             return None
         document.errors += [ConfigError(file.path, line, "", problem) for line, problem in read.problems]
         self.warnings += [ConfigError(file.path, line, "", problem) for line, problem in read.warnings]

@@ -16,13 +16,14 @@ class Indexed:
     """Results by key, whatever its case."""
 
     def __init__(self, entries: Mapping[str, Entry]) -> None:
-        self._results = {folded(key): entry.result for key, entry in entries.items()}
-        self.entries: Sequence[Entry] = tuple(entries.values())
+        by_key = {folded(key): entry for key, entry in entries.items()}
+        self._results = {key: entry.result for key, entry in by_key.items()}
+        self.entries: Sequence[Entry] = tuple(by_key.values())
         self.has_names = any(not _NETWORK.match(key) for key in self._results)
 
     @property
     def keys(self) -> Iterable[str]:
-        """Every key, in lower case."""
+        """Every key, in lower case; as many as entries, and in the same order."""
         return self._results.keys()
 
     def find(self, key: str, whole: bool) -> str | None:
