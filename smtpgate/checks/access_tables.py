@@ -127,11 +127,14 @@ async def check_ccert_access(tx: Transaction, ctx: Context, options: AccessOptio
 
 
 async def check_sasl_access(tx: Transaction, ctx: Context, options: AccessOptions) -> Verdict:
-    """Look up the name that the client has logged in with. There is no AUTH yet, so nobody has.
+    """Look up the name that the client has logged in with, as a trusted server told it (XCLIENT): there is no AUTH yet.
 
     Postfix: check_sasl_access, 554 5.7.1 for REJECT, 450 4.7.1 for DEFER.
     """
-    return DUNNO
+    login = tx.session.login
+    if login is None:
+        return DUNNO
+    return await _asked(options, [Key(login)], ctx, Subject.LOGIN, login)
 
 
 def server_access(subject: str) -> dict[str, Check]:

@@ -202,8 +202,9 @@ _ROWS = (
     CheckSpec(
         "check_sasl_access",
         access_tables.check_sasl_access,
-        Input.SENDER,
+        Input.CLIENT,
         access_tables.AccessOptions,
+        memo=False,
         subject=Subject.LOGIN,
     ),
     CheckSpec(

@@ -1,5 +1,6 @@
 """check_*_access: which keys are looked up, and what becomes of what is found."""
 
+import ipaddress
 from typing import Any
 
 import pytest
@@ -319,13 +320,12 @@ async def test_check_ccert_access(certificate: ClientCertificate | None, table: 
     assert await said("check_ccert_access", table, tls=tls) == expected
 
 
-@pytest.mark.parametrize(
-    "name", sorted({name for name in REGISTRY if name.endswith("_access")} - {"check_sasl_access"})
-)
+@pytest.mark.parametrize("name", sorted(name for name in REGISTRY if name.endswith("_access")))
 async def test_rules_that_a_table_names_speak_of_what_was_looked_up(name: str) -> None:
     dns = FakeDns(PTR={"203.0.113.7": ["a.example"]}, A={"a.example": ["203.0.113.7"]}, NS={"example": ["a.example"]})
     tls = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", 256, None, CERTIFICATE)
     who = {"helo": "a.example", "sender": "a@a.example", "recipient": "b@a.example", "tls": tls}
+    who["via"] = (Via("XCLIENT", ipaddress.ip_address("192.0.2.9"), 4711, login="anna"),)
     lists = f'rcpt = ["reject_unauth_destination", "{name} static:REJECT", "{name} static:rejecting"]'
     base = '[[listener]]\naddress = "127.0.0.1:25"\n[relay]\nurl = "maildir:x"\n'
     config = f'{base}[classes]\nrejecting = ["reject"]\n[phases]\n{lists}'
@@ -349,8 +349,22 @@ async def test_words_of_a_stranger_that_make_a_result_impossible(result: str) ->
     assert found.result.text.startswith(f"not done: {result.split()[0]} needs ")
 
 
-async def test_check_sasl_access_finds_nobody_yet() -> None:
-    assert await said("check_sasl_access", {"anna": "REJECT"}) == "dunno"
+@pytest.mark.parametrize(
+    ("login", "table", "expected"),
+    [
+        (None, {"anna": "REJECT"}, "dunno"),
+        ("", {"anna": "REJECT"}, "dunno"),
+        ("anna", {"anna": "REJECT"}, "554 5.7.1 <anna>: SASL login name"),
+        ("Anna", {"anna": "OK"}, "permit"),
+        ("anna@example.org", {"anna@": "REJECT", "example.org": "REJECT"}, "dunno"),
+        ("berta", {"anna": "REJECT"}, "dunno"),
+    ],
+)
+async def test_check_sasl_access(login: str | None, table: dict[str, str], expected: str) -> None:
+    """AUTH is not offered yet: a trusted server tells who has logged in."""
+    via = (Via("XCLIENT", ipaddress.ip_address("192.0.2.9"), 4711, login=login),)
+    assert await said("check_sasl_access", table, via=via) == expected
+    assert await said("check_sasl_access", table) == "dunno"
 
 
 @pytest.mark.parametrize("name", [name for name in REGISTRY if name.endswith("_access")])
