@@ -73,14 +73,17 @@ class Engine:
         self.settling = Settling(limits.shadow_grace, limits.settling)
 
     def is_concerned(self, phase: Phase) -> bool:
-        """Whether there is anything to be asked or started in a phase."""
+        """Whether there is anything to be asked, started or passed on in a phase."""
         return self._concerned[phase]
 
     def _has_work_in(self, phase: Phase) -> bool:
         if phase is Phase.RCPT or any(early[phase] for early in self._early.values()):
             return True
-        is_answered = phase not in DELAYED or not self._delay_reject
-        return is_answered and any(policy.lists[phase] for policy in self._policies)
+        if phase not in DELAYED:
+            return any(policy.lists[phase] for policy in self._policies)
+        # What the lists before it have left, deferrals and points, goes through it even if it has no rules.
+        up_to_it = [policy.lists[of] for policy in self._policies for of in DELAYED if of <= phase]
+        return not self._delay_reject and any(up_to_it)
 
     async def prefetch(self, phase: Phase, tx: Transaction) -> None:
         """Start every look-up whose input is known in this phase, in whichever list it stands.

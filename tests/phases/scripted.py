@@ -12,7 +12,7 @@ from smtpgate.phases.facts import Address, Session, Transaction
 from smtpgate.phases.phase import KNOWN_IN, Input, Phase
 from smtpgate.phases.reply import Reply
 from smtpgate.phases.rule import CheckSpec, OnError, Rule
-from smtpgate.phases.verdict import DUNNO, Action, Decision, Verdict
+from smtpgate.phases.verdict import DUNNO, GO_ON, Action, Decision, Verdict
 from smtpgate.record import Record
 from tests.fakes import Clock, FakeDns
 
@@ -140,6 +140,8 @@ class Client:
         self.engine.settling.end_session(self.session)
 
     async def _ask(self, phase: Phase, tx: Transaction) -> Decision:
+        if not self.engine.is_concerned(phase):
+            return GO_ON
         await self.engine.prefetch(phase, tx)
         return await self.engine.decide(phase, tx, self.record)
 

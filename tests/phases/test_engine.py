@@ -182,6 +182,12 @@ async def test_shadow_changes_nothing(delay_reject: bool, phase: Phase, action: 
     assert client.tx.carried is None
 
 
+@pytest.mark.parametrize("phase", EARLY)
+async def test_a_deferral_passes_phases_without_rules(phase: Phase) -> None:
+    client = Client(rule(phase, Question(says(IF_PERMIT))), delay_reject=False)
+    assert await where_refused(client) == (Phase.RCPT, 450, "scripted")
+
+
 # --- warn_if_reject ------------------------------------------------------------------------------------------------
 
 

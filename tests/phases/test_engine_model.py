@@ -21,7 +21,7 @@ from smtpgate.phases.phase import KNOWN_IN, Input, Phase
 from smtpgate.phases.policy import Policy
 from smtpgate.phases.rule import Check, CheckSpec, Mode, OnError, Rule
 from smtpgate.phases.score import Points
-from smtpgate.phases.verdict import Action, Verdict
+from smtpgate.phases.verdict import GO_ON, Action, Verdict
 from smtpgate.record import Record
 from tests import virtual_time
 from tests.phases.scripted import CONTEXT, mailbox, new_record, says
@@ -299,6 +299,8 @@ class Played:
         began = virtual_time.now()
         if isinstance(self._engine, Sequential):
             decision = await self._engine.decide(phase, tx)
+        elif not self._engine.is_concerned(phase):
+            decision = GO_ON
         else:
             await self._engine.prefetch(phase, tx)
             decision = await self._engine.decide(phase, tx, self._record)
