@@ -113,6 +113,9 @@ DIFFERENCES: dict[str, Callable[[Exchange], bool]] = {
     "The client's name": lambda it: (
         it.texts[0] != it.texts[1] and it.texts[0] == re.sub(r"^<[^<>\[]+\[", "<[", it.texts[1])
     ),
+    "The resolver's words": lambda it: (
+        it.texts[1].startswith(f"{it.texts[0]}: ") and "Unable to look up mail exchanger" in it.texts[0]
+    ),
     "Quotes in a refusal's text": lambda it: it.texts[0] != it.texts[1] and it.texts[0].replace('"', "") == it.texts[1],
     "UTF-8 in a refusal's text": lambda it: (
         it.texts[0] != it.texts[1] and it.texts[0] == re.sub(r"[^ -~]+", "?", it.texts[1])

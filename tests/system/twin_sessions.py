@@ -138,6 +138,7 @@ def staged_sessions(first: int) -> Iterator[Session]:
     rcpt += ["reject_unknown_client_hostname", "reject_unknown_helo_hostname"]
     ends = {"data": ["reject_non_fqdn_recipient"], "end_of_data": ["reject_non_fqdn_sender"]}
     asks = RuleLists(first, True, {"rcpt": rcpt, **ends}, 4)
+    backup = RuleLists(first + 2, True, {"rcpt": ["permit_mx_backup", "reject_unauth_destination"]}, 4)
     refuses = RuleLists(first + 1, False, {"client": ["defer"], "rcpt": rcpt}, 4)
     hello, mail, rcpt_to = "EHLO good.client.example", "MAIL FROM:<ann@good.example>", "RCPT TO:<you@example.org>"
     odd = ("HELP", "EXPN you", "VRFY you@elsewhere.example", "ETRN", "HELO", f"{mail} BODY=x", "QUIT now")
@@ -153,6 +154,7 @@ def staged_sessions(first: int) -> Iterator[Session]:
         (asks, "parked", [hello, mail, rcpt_to]),
         (asks, "refused-by-list", [hello, mail, rcpt_to]),
         (refuses, "good", [hello, _BDAT, mail]),
+        (backup, "good", [hello, mail, "RCPT TO:<you@fails.example>"]),
     ]
     for number, (rules, client, lines) in enumerate(dialogs):
         yield Session(rules, number, client, [Step((line,)) for line in lines])
