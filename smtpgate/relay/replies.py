@@ -23,16 +23,21 @@ class WireReply(NamedTuple):
     code: int
     lines: tuple[str, ...]
 
-    @lru_cache(maxsize=256)  # noqa: B019 (most replies but the last are always the same)
     def joined(self) -> RelayReply:
         """The same in one line of bounded length, with the enhanced code apart."""
-        match = _ENHANCED.match(self.lines[-1])
-        # RFC 2034 §4: its class is that of the reply; anything else is just text.
-        if match is None or match[1][0] != str(self.code)[0]:
-            return RelayReply(self.code, None, " ".join(self.lines)[:MAX_TEXT])
-        enhanced = match[1]
-        texts = [line.removeprefix(enhanced).lstrip(" ") for line in self.lines]
-        return RelayReply(self.code, enhanced, " ".join(texts)[:MAX_TEXT])
+        # Long ones, of which a hostile server has as many as it likes, would fill the memory.
+        return _joined(self) if len(self.lines) == 1 else _joined.__wrapped__(self)
+
+
+@lru_cache(maxsize=256)  # most replies but the last are always the same
+def _joined(reply: WireReply) -> RelayReply:
+    match = _ENHANCED.match(reply.lines[-1])
+    # RFC 2034 §4: its class is that of the reply; anything else is just text.
+    if match is None or match[1][0] != str(reply.code)[0]:
+        return RelayReply(reply.code, None, " ".join(reply.lines)[:MAX_TEXT])
+    enhanced = match[1]
+    texts = [line.removeprefix(enhanced).lstrip(" ") for line in reply.lines]
+    return RelayReply(reply.code, enhanced, " ".join(texts)[:MAX_TEXT])
 
 
 class Nonsense(Exception):
