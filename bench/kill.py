@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bench.kill_peers import Client, Death, Downstream, Fate
 from bench.ports import free_port
-from bench.processes import server, workplace
+from bench.processes import PATIENCE, server, workplace
 from smtpgate.server.control import ControlError, ask
 
 _CONFIG = """
@@ -90,14 +90,14 @@ class KillTest:
         self._numbers: Iterator[int] = iter(range(1, plan.messages + 1))
         self._result = Result()
         self._failures = 0
-        self._todo = asyncio.Event()
+        self._killed: set[int] = set()
+        self._one_at_a_time = asyncio.Lock()
         self._kill_at = self._moments(plan.kills)
         self._die_at = self._moments(plan.deaths)
 
     async def run(self) -> Result:
         """Send everything."""
         await self._downstream.start()
-        trouble = asyncio.create_task(self._make_trouble())
         clients = [
             Client(
                 self._port,
@@ -114,7 +114,6 @@ class KillTest:
                 for client in clients:
                     tasks.create_task(client.run())
         finally:
-            trouble.cancel()
             await self._downstream.close()
         return self._judge()
 
@@ -122,25 +121,24 @@ class KillTest:
         """After how many accepted messages something happens, the last one first; never at the very end."""
         return sorted(self._chance.sample(range(1, max(2, self._plan.messages * 9 // 10)), count), reverse=True)
 
-    def _on_fate(self, fate: Fate) -> None:
+    async def _on_fate(self, fate: Fate) -> None:
         self._result.accepted += fate is Fate.ACCEPTED
         self._failures += fate is not Fate.ACCEPTED
-        self._todo.set()
+        # No client goes on before what is due has happened: however slow the server is, all of it happens.
+        async with self._one_at_a_time:
+            await self._make_trouble()
 
     async def _make_trouble(self) -> None:
-        while True:
-            await self._todo.wait()
-            self._todo.clear()
-            if not self._downstream.is_up:
-                if self._failures >= _FAILURES_WHILE_DOWN:
-                    await self._downstream.start()
-            elif self._due(self._die_at):
-                how = self._chance.choice(list(Death))
-                self._result.died[how.value] += 1
-                self._failures = 0
-                self._downstream.die(how)
-            if self._due(self._kill_at):
-                await self._kill()
+        if not self._downstream.is_up:
+            if self._failures >= _FAILURES_WHILE_DOWN:
+                await self._downstream.start()
+        elif self._due(self._die_at):
+            how = self._chance.choice(list(Death))
+            self._result.died[how.value] += 1
+            self._failures = 0
+            self._downstream.die(how)
+        if self._due(self._kill_at):
+            await self._kill()
 
     def _due(self, moments: list[int]) -> bool:
         if not moments or self._result.accepted < moments[-1]:
@@ -149,15 +147,23 @@ class KillTest:
         return True
 
     async def _kill(self) -> None:
-        """Kill one worker that serves, chosen by chance."""
+        """Kill one worker that serves, chosen by chance; wait for one if need be."""
+        async with asyncio.timeout(PATIENCE):
+            while not (serving := await self._serving()):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        killed = self._chance.choice(serving)
+        os.kill(killed, signal.SIGKILL)
+        self._killed.add(killed)
+        self._result.killed += 1
+
+    async def _serving(self) -> list[int]:
+        """The workers that serve and were not killed: the supervisor may not know yet."""
         try:
-            status = await asyncio.to_thread(ask, str(self._control), "status", 20)
+            status = await asyncio.to_thread(ask, str(self._control), "status", PATIENCE)
         except ControlError as error:
             raise AssertionError(f"the supervisor does not answer: {error}") from error
-        serving = [worker["pid"] for worker in status["workers"] if worker["state"] == "serving"]
-        if serving:
-            os.kill(self._chance.choice(serving), signal.SIGKILL)
-            self._result.killed += 1
+        serving = {worker["pid"] for worker in status["workers"] if worker["state"] == "serving"}
+        return sorted(serving - self._killed)
 
     def _judge(self) -> Result:
         result, copies = self._result, self._downstream.copies

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import Enum
 
 # How long a reply may take, in seconds.
@@ -72,8 +72,11 @@ class Downstream:
             self._dies = when
             return
         if self._server is not None:
-            self._server.close()
-            self._server = None
+            server, self._server = self._server, None
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(server.sockets[0].fileno())
+            # Not before those have come in whom asyncio has taken already: it would forget to close their sockets.
+            loop.call_soon(server.close)
         for writer in self._connections:
             writer.transport.abort()
 
@@ -138,7 +141,7 @@ class Fate(Enum):
 class Client:
     """Sends numbers until each got a 250. fates: of every attempt of every number.
 
-    take: the next number, None at the end. on_fate: called after each attempt. pause: before another attempt.
+    take: the next number, None at the end. on_fate: awaited after each attempt. pause: before another attempt.
     """
 
     def __init__(
@@ -147,7 +150,7 @@ class Client:
         chance: random.Random,
         take: Callable[[], int | None],
         fates: dict[tuple[int, int], Fate],
-        on_fate: Callable[[Fate], None],
+        on_fate: Callable[[Fate], Awaitable[None]],
         pause: float,
     ) -> None:
         self._port = port
@@ -169,7 +172,7 @@ class Client:
                     await asyncio.sleep(self._pause * self._chance.random())
                 attempt += 1
                 fate = self._fates[number, attempt] = await self._attempt(number, attempt)
-                self._on_fate(fate)
+                await self._on_fate(fate)
         self._hang_up()
 
     async def _attempt(self, number: int, attempt: int) -> Fate:

@@ -66,10 +66,9 @@ smtpd_client_connection_count_limit = 0
 smtpd_client_connection_rate_limit = 0
 """
 
-# Nothing is chrooted: the queue directory holds no copies of the system's files.
-_MASTER_CF = """
-127.0.0.1:{port} inet n - n - 100 smtpd
-  -o smtpd_proxy_filter=127.0.0.1:{sink}
+# Of every Postfix that a measurement or a test starts. Nothing is chrooted: the queue directory holds no copies of the
+# system's files.
+POSTFIX_SERVICES = """
 pickup   unix n - n 60  1 pickup
 cleanup  unix n - n -   0 cleanup
 qmgr     unix n - n 300 1 qmgr
@@ -78,12 +77,16 @@ bounce   unix - - n -   0 bounce
 defer    unix - - n -   0 bounce
 trace    unix - - n -   0 bounce
 proxymap unix - - n -   - proxymap
-smtp     unix - - n -   - smtp
 error    unix - - n -   - error
 retry    unix - - n -   - error
 anvil    unix - - n -   1 anvil
 postlog  unix-dgram n - n - 1 postlogd
 """
+_MASTER_CF = f"""
+127.0.0.1:{{port}} inet n - n - 100 smtpd
+  -o smtpd_proxy_filter=127.0.0.1:{{sink}}
+smtp     unix - - n -   - smtp
+{POSTFIX_SERVICES}"""
 
 
 class Gate(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 # How long a server may take to listen, or to end, in seconds.
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Unusable(Exception):

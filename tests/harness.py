@@ -32,6 +32,7 @@ from smtpgate.verify.remembering import RememberingVerifier
 from tests.certificates import NAME
 from tests.fake_store import FakeDelivered, FakeGreylist, FakeVerified
 from tests.fakes import Clock, FakeDns, FakeDownstream
+from tests.listening import stop_listening
 from tests.loops import PATIENCE
 
 PLAIN = """
@@ -228,7 +229,7 @@ async def serving(
     try:
         yield gate
     finally:
-        server.close()
+        await stop_listening(server)
         for connection in list(services.connections):
             connection.abort()
         await gate.settled()

@@ -8,13 +8,16 @@ from collections.abc import Callable
 
 import pytest
 
+from bench import event_loop_watch
 from bench.event_loop_watch import EventLoopWatch, SlowCallback
 
 THRESHOLD = 0.02
 
 
 def sleeping() -> None:
-    select.select([], [], [], 2 * THRESHOLD)  # the blocking call that the watch must find
+    """The blocking call that the watch must find, until it has looked often enough to know where it is."""
+    while len(places_seen) < 3:
+        select.select([], [], [], 2 * THRESHOLD)
 
 
 def computing() -> None:
@@ -27,6 +30,23 @@ def collecting() -> None:
     until = time.thread_time() + 2 * THRESHOLD
     while time.thread_time() < until:
         gc.collect()
+
+
+places_seen: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def _places(monkeypatch: pytest.MonkeyPatch) -> None:
+    places_seen.clear()
+    look = event_loop_watch._place
+
+    def place(thread: int) -> str:
+        place = look(thread)
+        if "sleeping" in place:
+            places_seen.append(place)
+        return place
+
+    monkeypatch.setattr(event_loop_watch, "_place", place)
 
 
 def watched(callback: Callable[[], None]) -> SlowCallback:

@@ -29,7 +29,12 @@ def loaded(directory: Path, *command: str) -> tuple[str, set[str]]:
     )
     (directory / "config.toml").write_text(CONFIG)
     done = subprocess.run(
-        [sys.executable, "-c", program, *command], cwd=directory, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", program, *command],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=True,
     )
     return done.stderr, set(done.stdout.split())
 

@@ -11,6 +11,9 @@ import dns.message
 import dns.rcode
 import dns.rrset
 
+from bench.ports import free_port
+from tests.listening import listening
+
 # (question, whether it came over TCP) → the packets to send back
 Script = Callable[[dns.message.Message, bool], list[bytes]]
 
@@ -32,36 +35,32 @@ def wire(*args, **options):
 
 
 def bound(address: str, port: int) -> tuple[socket.socket, socket.socket]:
-    """Sockets for TCP and UDP on one port: what is free for the one may be taken for the other."""
+    """Sockets for TCP and UDP on one port."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    while True:
-        listening = socket.create_server((address, port), family=family)
-        receiving = socket.socket(family, socket.SOCK_DGRAM)
-        try:
-            receiving.bind((address, listening.getsockname()[1]))
-        except OSError:
-            listening.close()
-            receiving.close()
-            if port:
-                raise
-        else:
-            receiving.setblocking(False)
-            return listening, receiving
+    accepting = socket.create_server((address, port), family=family)
+    receiving = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        receiving.bind((address, port))
+    except OSError:
+        accepting.close()
+        receiving.close()
+        raise
+    receiving.setblocking(False)
+    return accepting, receiving
 
 
 @contextlib.asynccontextmanager
 async def name_server(script: Script, address: str = "127.0.0.1", port: int = 0) -> AsyncIterator["Server"]:
+    """port: one that is nobody's on any address, unless told."""
     server = Server(script)
-    listening, receiving = bound(address, port)
-    server.port = receiving.getsockname()[1]
-    tcp = await asyncio.start_server(server.tcp, sock=listening)
+    server.port = port or free_port()
+    accepting, receiving = bound(address, server.port)
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: server, sock=receiving)
     try:
-        yield server
+        async with listening(server.tcp, sock=accepting):
+            yield server
     finally:
         transport.close()
-        tcp.close()
-        await tcp.wait_closed()
 
 
 class Server(asyncio.DatagramProtocol):
@@ -80,11 +79,13 @@ class Server(asyncio.DatagramProtocol):
             self.transport.sendto(packet, address)
 
     async def tcp(self, reader, writer):
-        (length,) = struct.unpack("!H", await reader.readexactly(2))
-        for packet in self._answers(await reader.readexactly(length), tcp=True):
-            writer.write(struct.pack("!H", len(packet)) + packet)
+        try:
+            (length,) = struct.unpack("!H", await reader.readexactly(2))
+            for packet in self._answers(await reader.readexactly(length), tcp=True):
+                writer.write(struct.pack("!H", len(packet)) + packet)
+        except asyncio.IncompleteReadError:
+            pass  # the resolver has given up
         writer.close()
-        await writer.wait_closed()
 
     def _answers(self, data, *, tcp):
         question = dns.message.from_wire(data)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from smtpgate.policy.service import PolicyService
+from tests.listening import listening
 
 HANG = object()  # never answers
 CLOSE = object()  # closes the connection instead of answering
@@ -61,26 +62,6 @@ class PlayedService:
 async def played(*answers: object, path: Path | None = None) -> AsyncIterator[PlayedService]:
     """A PlayedService that listens at its address."""
     service = PlayedService(*answers)
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tasks.add(asyncio.current_task())
-        try:
-            await service.serve(reader, writer)
-        except asyncio.CancelledError:
-            pass  # the test is over
-
-    if path is not None:
-        listener = await asyncio.start_unix_server(accept, path)
-        service.address = PolicyService(path=str(path))
-    else:
-        listener = await asyncio.start_server(accept, "127.0.0.1", 0)
-        service.address = PolicyService("127.0.0.1", listener.sockets[0].getsockname()[1])
-    try:
+    async with listening(service.serve, path=path) as port:
+        service.address = PolicyService("127.0.0.1", port) if path is None else PolicyService(path=str(path))
         yield service
-    finally:
-        listener.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await listener.wait_closed()

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from tests.listening import listening
+
 HANG = object()  # never answers
 CLOSE = object()  # closes the connection instead of answering
 
@@ -110,7 +112,7 @@ class ScriptedServer:
                     return
 
     async def _answer(self, verb: str, writer: asyncio.StreamWriter) -> bytes:
-        answers = self.script[verb]
+        answers = self.script.get(verb, [b"500 What?\r\n"])
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if answer is HANG:
             self.reached.set()
@@ -125,27 +127,8 @@ class ScriptedServer:
 async def scripted(script: Mapping[str, Any] | None = None, *, scheme: str = "smtp", path: Any = None, **options: Any):
     """A ScriptedServer that listens; its url names it. With smtps, its context is used from the first byte."""
     server = ScriptedServer(script or {}, **options)
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tasks.add(asyncio.current_task())
-        try:
-            await server.serve(reader, writer)
-        except asyncio.CancelledError:
-            pass  # the test is over
-
-    if scheme == "lmtp+unix":
-        listener = await asyncio.start_unix_server(accept, path, limit=1 << 24)
-        server.url = f"lmtp+unix:{path}"
-    else:
-        at_once = server.context if scheme == "smtps" else None
-        listener = await asyncio.start_server(accept, "127.0.0.1", 0, limit=1 << 24, ssl=at_once)
-        server.url = f"{scheme}://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-    try:
+    path = path if scheme == "lmtp+unix" else None
+    at_once = server.context if scheme == "smtps" else None
+    async with listening(server.serve, path=path, limit=1 << 24, ssl=at_once) as port:
+        server.url = f"{scheme}:{path}" if path is not None else f"{scheme}://127.0.0.1:{port}"
         yield server
-    finally:
-        listener.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await listener.wait_closed()

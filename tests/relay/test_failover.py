@@ -6,8 +6,6 @@ import logging
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import CLOSE, scripted
-from test_relay_smtp import CONTENT, ENVELOPE, OK, QUEUED, downstream_of, send
 
 from smtpgate.relay.downstream import DownstreamUnavailable, RcptParameters, RelayReply
 from smtpgate.relay.failover import FIRST_PAUSE, LONGEST_PAUSE, FailoverDownstream
@@ -15,6 +13,8 @@ from smtpgate.relay.pool import TooManyConnections
 from smtpgate.relay.routing import RoutingDownstream
 from smtpgate.relay.wire import Unsendable
 from tests.fakes import Clock, FakeDownstream
+from tests.relay.scripted import CLOSE, scripted
+from tests.relay.sending import CONTENT, ENVELOPE, OK, QUEUED, downstream_of, send
 
 
 class FakeServer(FakeDownstream):

@@ -7,13 +7,14 @@ import pytest
 import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import CLOSE, HANG, offering, scripted
-from test_relay_smtp import CONTENT, ENVELOPE, QUEUED, downstream_of, send
 
 from smtpgate.content import Content
 from smtpgate.relay import wire
 from smtpgate.relay.downstream import DownstreamUnavailable, Envelope, RelayReply
 from smtpgate.relay.wire import ChunkEncoder, Unsendable
+from tests.loops import let_pass
+from tests.relay.scripted import CLOSE, HANG, offering, scripted
+from tests.relay.sending import CONTENT, ENVELOPE, QUEUED, downstream_of, send
 
 OFFER = {"EHLO": offering("PIPELINING", "CHUNKING", "8BITMIME")}
 LARGE = Content.of(b"Subject: x\r\n\r\n" + b"0123456789\r\n" * 2_000_000)
@@ -51,12 +52,15 @@ async def test_a_refused_chunk_is_held_to_its_rset(code):
 
 
 @pytest.mark.parametrize("answer", [CLOSE, b"421 4.3.2 Bye\r\n", b"354 Go\r\n", b"nonsense\r\n", HANG])
-async def test_a_downstream_that_fails(answer, monkeypatch):
-    monkeypatch.setattr("smtpgate.relay.smtp.FINAL_REPLY_FACTOR", 1)
+async def test_a_downstream_that_fails(answer):
     async with scripted({**OFFER, "BDAT": answer}) as server:
-        downstream = downstream_of(server, timeout=0.1 if answer is HANG else 5.0)
+        downstream = downstream_of(server)
+        sending = asyncio.create_task(send(downstream))
+        if answer is HANG:
+            await server.reached.wait()
+            await let_pass(3600)
         with pytest.raises(DownstreamUnavailable):
-            await send(downstream)
+            await sending
         assert downstream.connections() == (0, 0)
 
 

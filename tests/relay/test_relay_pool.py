@@ -3,10 +3,11 @@
 import asyncio
 
 import pytest
-from scripted import CLOSE, EHLO, HANG, scripted
-from test_relay_smtp import CONTENT, ENVELOPE, OK, QUEUED, downstream_of, send
 
 from smtpgate.relay.downstream import DownstreamUnavailable
+from tests.loops import let_pass
+from tests.relay.scripted import CLOSE, EHLO, HANG, scripted
+from tests.relay.sending import CONTENT, ENVELOPE, OK, QUEUED, downstream_of, send
 
 
 async def test_one_connection_serves_many_transactions_without_rset():
@@ -63,13 +64,15 @@ async def test_a_failed_rset_raises_nothing_and_closes(answer):
         assert not downstream._pool._open
 
 
-async def test_a_reset_that_hangs_holds_nobody_up(monkeypatch):
-    monkeypatch.setattr("smtpgate.relay.smtp._RSET_TIMEOUT", 0.01)
+async def test_a_reset_that_hangs_holds_nobody_up():
     async with scripted({"RSET": HANG}) as server:
         downstream = downstream_of(server)
         delivery = downstream.begin(ENVELOPE)
         await delivery.recipient("b@x")
-        await delivery.abandon()
+        abandoning = asyncio.create_task(delivery.abandon())
+        await server.reached.wait()
+        await let_pass(60)
+        await abandoning
         assert not downstream._pool._open
 
 
@@ -104,10 +107,13 @@ async def test_a_connection_that_dies_after_an_answer_is_not_replaced(verb):
 
 async def test_a_hanging_pooled_connection_is_not_replaced():
     async with scripted({"MAIL": [b"250 Ok\r\n", HANG]}) as server:
-        downstream = downstream_of(server, timeout=0.1)
+        downstream = downstream_of(server)
         await send(downstream)
+        asking = asyncio.create_task(downstream.begin(ENVELOPE).recipient("b@x"))
+        await server.reached.wait()
+        await let_pass(60)
         with pytest.raises(DownstreamUnavailable, match="in time"):
-            await downstream.begin(ENVELOPE).recipient("b@x")
+            await asking
         assert server.connections == 1
 
 

@@ -6,8 +6,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 import uvloop
-from scripted import CLOSE, EHLO, HANG, offering, scripted
-from test_relay_smtp import CONTENT, ENVELOPE, QUEUED, send
 
 from smtpgate.content import Content
 from smtpgate.relay.downstream import DownstreamUnavailable, Envelope
@@ -16,6 +14,9 @@ from smtpgate.relay.security import Login, Security, tls_context
 from smtpgate.relay.smtp import SmtpDownstream
 from smtpgate.relay.url import parse_url
 from tests.certificates import issue
+from tests.listening import listening
+from tests.relay.scripted import CLOSE, EHLO, HANG, offering, scripted
+from tests.relay.sending import CONTENT, ENVELOPE, IN_TIME, QUEUED, send
 
 SCHEMES = {"starttls": "smtp", "implicit": "smtps"}
 OFFER = {"EHLO": [offering("STARTTLS", "PIPELINING", "SIZE 1"), EHLO]}
@@ -35,7 +36,7 @@ async def tls_server(certificate, tls, script=None):
 
 def downstream_of(server, tls, *, ca=None, verify=True, login=None, **limits) -> SmtpDownstream:
     context = tls_context(verify=verify, ca=str(ca.certificate) if ca else "") if tls != "none" else None
-    limits = PoolLimits(**{"connect_timeout": 5.0, "timeout": 5.0, **limits})
+    limits = PoolLimits(**{**IN_TIME, **limits})
     security = Security(tls, context, login)
     return SmtpDownstream(parse_url(server.url), hostname="mx.example.net", limits=limits, security=security)
 
@@ -109,21 +110,16 @@ async def test_without_tls_nothing_is_sent(script, certificates):
 
 async def test_a_handshake_that_never_ends(certificates):
     async def silent(reader, writer):
-        try:
-            await reader.read()  # until the other side has given up
-        finally:
-            writer.close()
+        await reader.read()  # until the other side has given up
 
-    listener = await asyncio.start_server(silent, "127.0.0.1", 0)
-    url = parse_url(f"smtps://127.0.0.1:{listener.sockets[0].getsockname()[1]}")
-    security = Security("implicit", tls_context(ca=str(certificates[0].certificate)))
-    limits = PoolLimits(connect_timeout=0.1)
-    downstream = SmtpDownstream(url, hostname="mx", limits=limits, security=security)
-    with pytest.raises(DownstreamUnavailable, match=r"within 0\.1 s"):
-        await downstream.begin(ENVELOPE).recipient("b@x")
-    assert downstream.connections() == (0, 0)
-    listener.close()
-    await listener.wait_closed()
+    async with listening(silent) as port:
+        security = Security("implicit", tls_context(ca=str(certificates[0].certificate)))
+        limits = PoolLimits(connect_timeout=0.1)
+        url = parse_url(f"smtps://127.0.0.1:{port}")
+        downstream = SmtpDownstream(url, hostname="mx", limits=limits, security=security)
+        with pytest.raises(DownstreamUnavailable, match=r"within 0\.1 s"):
+            await downstream.begin(ENVELOPE).recipient("b@x")
+        assert downstream.connections() == (0, 0)
 
 
 async def test_a_server_that_speaks_no_tls(certificates):

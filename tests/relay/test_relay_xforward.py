@@ -3,13 +3,13 @@
 import logging
 
 import pytest
-from scripted import CLOSE, offering, scripted
 
 from smtpgate.content import Content
 from smtpgate.relay.downstream import DownstreamUnavailable, Envelope, RelayReply
 from smtpgate.relay.smtp import SmtpDownstream
 from smtpgate.relay.url import parse_url
 from smtpgate.relay.xforward import Forwarding
+from tests.relay.scripted import CLOSE, offering, scripted
 
 CLIENT = {
     "NAME": "", "ADDR": "192.0.2.7", "PORT": "4711", "PROTO": "ESMTP", "HELO": "client.example.net",

@@ -1,6 +1,7 @@
 """What a worker counts and reports."""
 
 import asyncio
+import itertools
 import json
 import socket
 
@@ -33,13 +34,13 @@ async def test_a_report_at_once_and_a_last_one() -> None:
     reader, writer = await asyncio.open_connection(sock=ours)
     lost = asyncio.Event()
     reporter = await Reporter.on(theirs, lost.set)
-    sessions = iter([1, 2])
+    sessions = itertools.count(1)
     reporter.start(lambda: {"sessions": next(sessions)})
     async with asyncio.timeout(10):
         assert json.loads(await reader.readline()) == {"sessions": 1}
         reporter.close()
-        assert json.loads(await reader.readline()) == {"sessions": 2}
-        assert await reader.read() == b""
+        *_, last = (await reader.read()).splitlines()  # a slow machine has it report once more in between
+    assert json.loads(last)["sessions"] >= 2
     assert not lost.is_set()
     writer.close()
 

@@ -10,7 +10,7 @@ from tests.certificates import Certificate
 from tests.fakes import FakeDownstream
 from tests.harness import serving
 from tests.loops import until
-from tests.smtp.test_session import ENVELOPE, assert_serves, reset, say
+from tests.smtp.talking import ENVELOPE, assert_serves, reset, say
 
 STAGES = {
     "before the chunk": [b"BDAT 100\r\n"],

@@ -20,7 +20,7 @@ from smtpgate.smtp.tls import CertificateMode, TlsMode
 from tests.certificates import Authority, Certificate, issue
 from tests.harness import Client, Gate, serving
 from tests.loops import on_both_loops
-from tests.smtp.test_session import BODY
+from tests.smtp.talking import BODY
 
 MODES: list[TlsMode] = ["starttls", "implicit"]
 

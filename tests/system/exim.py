@@ -5,12 +5,11 @@ import pwd
 import re
 import shutil
 import signal
-import socket
 from pathlib import Path
 
 from bench.ports import free_port
 from tests.certificates import Certificate, issue
-from tests.system.program import PATIENCE, Program, missing, require_root
+from tests.system.program import Program, missing, require_root
 
 # Debian does not install it beside Postfix: .ci/run unpacks it here.
 _UNPACKED = "/opt/exim/usr/sbin"
@@ -82,13 +81,8 @@ class Exim:
     def start(self) -> "Exim":
         """Run it, until it listens."""
         self.program = Program([self._exim, "-C", self._config, "-bdf"], self._directory)
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), PATIENCE).close()
-            except ConnectionRefusedError:
-                assert not self.program.has_ended, self.program.printed
-            else:
-                return self
+        self.program.until_listening(self.port)
+        return self
 
     def stop(self) -> None:
         """End all of its processes."""

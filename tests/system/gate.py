@@ -26,7 +26,7 @@ workers = {workers}
 address = "127.0.0.1:{port}"
 [relay]
 url = "{relay}"
-timeout = "10s"
+timeout = "60s"
 [store]
 url = "sqlite:///var/smtpgate.db"
 [phases]

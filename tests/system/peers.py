@@ -10,6 +10,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+from bench.peers import POSTFIX_SERVICES
 from bench.ports import free_port
 from tests.system.gate import Talk
 from tests.system.messages import ref
@@ -39,21 +40,6 @@ virtual_mailbox_base = {dir}/mail
 virtual_mailbox_maps = inline:{ you@example.org=you/, also@example.org=also/ }
 virtual_uid_maps = static:{uid}
 virtual_gid_maps = static:{gid}
-"""
-# Nothing is chrooted: the queue directory holds no copies of the system's files.
-POSTFIX_SERVICES = """
-pickup   unix n - n 60   1 pickup
-cleanup  unix n - n -    0 cleanup
-qmgr     unix n - n 300  1 qmgr
-rewrite  unix - - n -    - trivial-rewrite
-bounce   unix - - n -    0 bounce
-defer    unix - - n -    0 bounce
-trace    unix - - n -    0 bounce
-proxymap unix - - n -    - proxymap
-error    unix - - n -    - error
-retry    unix - - n -    - error
-anvil    unix - - n -    1 anvil
-postlog  unix-dgram n - n - 1 postlogd
 """
 _MASTER_CF = f"""
 {{address}}:{{port}} inet n - n - 20 smtpd
@@ -197,14 +183,8 @@ class SmtpSink:
         user = ["-u", "nobody"] if os.geteuid() == 0 else []
         command = [self._smtp_sink, "-v", *user, *options, f"127.0.0.1:{self.port}", "100"]
         self.program = Program(command, self._directory)
-        self.program.wait_for("trying... .*127.0.0.1")  # and a moment later it listens
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), PATIENCE).close()
-            except ConnectionRefusedError:
-                assert not self.program.has_ended, self.program.printed
-            else:
-                return self
+        self.program.until_listening(self.port)
+        return self
 
 
 class PlayedDownstream:

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import pytest
 
 # A test that waits for something that never comes must end by itself; nothing waits this long when all is well.
 PATIENCE = 60.0
+_LOOK_EVERY = 0.02
 
 
 def require(program: str, package: str) -> str:
@@ -91,6 +93,17 @@ class Program:
             lines = found()
         assert len(lines) >= times, f"{pattern!r} did not come {times} times\n{self.printed}"
         return lines[times - 1]
+
+    def until_listening(self, port: int) -> None:
+        """Wait until somebody listens on a port of 127.0.0.1."""
+        for _ in range(int(PATIENCE / _LOOK_EVERY)):
+            try:
+                socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+            except ConnectionRefusedError:
+                assert self.keeps_running(_LOOK_EVERY), self.printed
+            else:
+                return
+        raise AssertionError(f"nobody listens on port {port}\n{self.printed}")
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, unless it has ended."""

@@ -6,65 +6,28 @@ from collections.abc import Callable
 from email.message import EmailMessage
 from email.policy import SMTPUTF8
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from bench.ports import free_port
-from tests.certificates import NAME, Certificate, issue
+from tests.certificates import NAME
 from tests.system.gate import Gate
 from tests.system.messages import EIGHT_BIT, body
-from tests.system.peers import in_maildir
 from tests.system.program import PATIENCE, require
+from tests.system.tls_gate import TlsGate, serve_tls
 
-_CONFIG = """
-[server]
-hostname = "mx.example.org"
-relay_domains = ["example.org", "xn--bcher-kva.example"]
-workers = 1
-[[listener]]
-address = "127.0.0.1:{port}"
-tls = "starttls"
-[[listener]]
-address = "127.0.0.1:IMPLICIT"
-tls = "implicit"
-[tls]
-certificate = "../certificate.pem"
-key = "../key.pem"
-[relay]
-url = "maildir:mail"
-[store]
-url = "sqlite:///var/smtpgate.db"
-[phases]
-rcpt = ["reject_unauth_destination"]
-"""
 LINE = b"The quick brown fox jumps over the lazy dog, again and again it runs.\r\n"
 
 
-class Place(NamedTuple):
-    """A gate with a listener of each kind. plain: the port with STARTTLS. implicit: that with TLS."""
-
-    gate: Gate
-    plain: int
-    implicit: int
-    certificate: Certificate
-
-    def arrived(self) -> list[bytes]:
-        return in_maildir(self.gate.directory / "mail")
-
-
 @pytest.fixture
-def place(serve: Callable[..., Gate], tmp_path: Path) -> Place:
-    certificate, implicit = issue(tmp_path), free_port()
-    gate = serve(config=_CONFIG.replace("IMPLICIT", str(implicit)))
-    return Place(gate, gate.port, implicit, certificate)
+def place(serve: Callable[..., Gate], tmp_path: Path) -> TlsGate:
+    return serve_tls(serve, tmp_path)
 
 
 def curl(
-    place: Place, way: str, message: Path, *options: str, to: str = "you@example.org"
+    place: TlsGate, way: str, message: Path, *options: str, to: str = "you@example.org"
 ) -> "subprocess.CompletedProcess[str]":
     """Send a file. way: "smtp", "starttls" or "smtps"."""
-    port = place.implicit if way == "smtps" else place.plain
+    port = place.implicit if way == "smtps" else place.port
     scheme = "smtps" if way == "smtps" else "smtp"
     secured = ["--cacert", str(place.certificate.certificate)] + (["--ssl-reqd"] if way == "starttls" else [])
     return subprocess.run(
@@ -79,7 +42,7 @@ def curl(
 
 
 @pytest.mark.parametrize("way", ["smtp", "starttls", "smtps"])
-def test_curl(way: str, place: Place, tmp_path: Path) -> None:
+def test_curl(way: str, place: TlsGate, tmp_path: Path) -> None:
     message = tmp_path / "message"
     message.write_bytes(EIGHT_BIT)
     done = curl(place, way, message)
@@ -90,7 +53,7 @@ def test_curl(way: str, place: Place, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("way", ["smtp", "smtps"])
-def test_curl_sends_a_megabyte(way: str, place: Place, tmp_path: Path) -> None:
+def test_curl_sends_a_megabyte(way: str, place: TlsGate, tmp_path: Path) -> None:
     content = b"Subject: large\r\n\r\n" + (b"." + LINE) * (2**20 // (len(LINE) + 1))
     message = tmp_path / "message"
     message.write_bytes(content)
@@ -99,7 +62,7 @@ def test_curl_sends_a_megabyte(way: str, place: Place, tmp_path: Path) -> None:
     assert [body(arrived) for arrived in place.arrived()] == [body(content)]
 
 
-def test_curl_ends_lines_properly_if_asked(place: Place, tmp_path: Path) -> None:
+def test_curl_ends_lines_properly_if_asked(place: TlsGate, tmp_path: Path) -> None:
     message = tmp_path / "message"
     message.write_bytes(b"Subject: from Unix\n\nIt works.\n.\nStill.\n")
     refused = curl(place, "smtp", message)
@@ -110,7 +73,7 @@ def test_curl_ends_lines_properly_if_asked(place: Place, tmp_path: Path) -> None
     assert [body(arrived) for arrived in place.arrived()] == [b"It works.\r\n.\r\nStill.\r\n"]
 
 
-def test_curl_to_several(place: Place, tmp_path: Path) -> None:
+def test_curl_to_several(place: TlsGate, tmp_path: Path) -> None:
     """One refused recipient ends curl's transaction, unless it is told otherwise."""
     message = tmp_path / "message"
     message.write_bytes(b"Subject: for several\r\n\r\nIt works.\r\n")
@@ -123,12 +86,12 @@ def test_curl_to_several(place: Place, tmp_path: Path) -> None:
     assert len(place.arrived()) == 1
 
 
-def client(place: Place, way: str) -> smtplib.SMTP:
+def client(place: TlsGate, way: str) -> smtplib.SMTP:
     context = place.certificate.client_context()
     if way == "smtps":
         context.check_hostname = False  # smtplib connects to the name that it compares
         return smtplib.SMTP_SSL("127.0.0.1", place.implicit, "client.example.net", timeout=PATIENCE, context=context)
-    found = smtplib.SMTP("127.0.0.1", place.plain, local_hostname="client.example.net", timeout=PATIENCE)
+    found = smtplib.SMTP("127.0.0.1", place.port, local_hostname="client.example.net", timeout=PATIENCE)
     if way == "starttls":
         context.check_hostname = False
         found.starttls(context=context)
@@ -143,7 +106,7 @@ def message(*recipients: str) -> EmailMessage:
 
 
 @pytest.mark.parametrize("way", ["smtp", "starttls", "smtps"])
-def test_smtplib(way: str, place: Place) -> None:
+def test_smtplib(way: str, place: TlsGate) -> None:
     """8-bit text to two recipients, and a second message on the same connection."""
     with client(place, way) as sending:
         for _ in range(2):
@@ -158,7 +121,7 @@ def test_smtplib(way: str, place: Place) -> None:
     assert all((b" with ESMTPS id " in arrived) == (way != "smtp") for arrived in place.arrived())
 
 
-def test_smtplib_tells_who_was_refused(place: Place) -> None:
+def test_smtplib_tells_who_was_refused(place: TlsGate) -> None:
     with client(place, "smtp") as sending:
         refused = sending.send_message(message("you@example.org", "you@elsewhere.example"))
         assert refused.keys() == {"you@elsewhere.example"}
@@ -166,7 +129,7 @@ def test_smtplib_tells_who_was_refused(place: Place) -> None:
         assert (code, text[:6]) == (554, b"5.7.1 ")
 
 
-def test_smtplib_with_smtputf8(place: Place) -> None:
+def test_smtplib_with_smtputf8(place: TlsGate) -> None:
     made = EmailMessage(policy=SMTPUTF8)
     made["From"], made["To"], made["Subject"] = "jürgen@bücher.example", "grüße@bücher.example", "Grüße"
     made.set_content("It works.\n")

@@ -29,7 +29,7 @@ url = "maildir:mail"
 url = "sqlite:///var/smtpgate.db"
 [dns]
 nameservers = ["127.0.0.1:NAMESERVER"]
-timeout = "1s"
+timeout = "60s"
 [phases]
 client = [RULES]
 mail = ["reject_rhsbl_sender domains.example"]
@@ -38,7 +38,7 @@ rcpt = ["reject_unauth_destination"]
 
 
 class Lists:
-    """The zones that the name server has. It leaves questions unanswered that nobody answers."""
+    """The zones that the name server has. It fails where nobody answers."""
 
     def __init__(self, **zones: Behaviour) -> None:
         self.zones = zones
@@ -50,7 +50,7 @@ class Lists:
         self.asked.append(name)
         addresses = self.zones[zone](label)
         if addresses is None:
-            return []
+            return [wire(question, rcode="SERVFAIL")]
         if not addresses:
             soa = f"{zone}.example. 1 IN SOA ns.example. postmaster.example. 1 1 1 1 1"
             return [wire(question, authority=[soa], rcode="NXDOMAIN")]

@@ -33,9 +33,10 @@ defaults
   mode tcp
   log global
   option log-health-checks
-  timeout connect 5s
+  timeout connect 60s
   timeout client 60s
   timeout server 60s
+  timeout check 60s
 listen smtp
   bind 127.0.0.1:{port}
   option smtpchk EHLO haproxy.example.net

@@ -23,13 +23,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("wheel")
     source = _copied_into_the_image(directory / "source")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(directory)]
-    subprocess.run(build, cwd=source, check=True, capture_output=True, timeout=60)
+    subprocess.run(build, cwd=source, check=True, capture_output=True, timeout=240)
     [wheel] = directory.glob("*.whl")
     environment = directory / "venv"
     venv.create(environment, symlinks=True)
     pip = [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python")]
     install = [*pip, "install", "-q", "--no-deps", "--no-index", str(wheel)]
-    subprocess.run(install, check=True, capture_output=True, timeout=60)
+    subprocess.run(install, check=True, capture_output=True, timeout=240)
     [library] = environment.glob("lib/python*/site-packages")
     # What it depends on is borrowed from the environment that runs the tests; smtpgate itself is found here first.
     (library / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")

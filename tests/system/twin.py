@@ -109,7 +109,7 @@ async def gates(rule_lists: Iterable[RuleLists]) -> AsyncIterator[list[int]]:
     async with contextlib.AsyncExitStack() as stack:
         ports = []
         for rules in rule_lists:
-            stub = StubResolver([Endpoint(_DNS, 53)], 5.0)
+            stub = StubResolver([Endpoint(_DNS, 53)], PATIENCE)
             stack.callback(stub.close)
             address = SERVER_6 if rules.family == 6 else SERVER
             gate = await stack.enter_async_context(serving(rules.toml, dns=CachingResolver(stub), address=address))

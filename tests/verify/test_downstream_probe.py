@@ -32,7 +32,10 @@ async def test_answers(answer: RelayReply | Exception, finding: Finding, reason:
     assert downstream.messages == []
 
 
-async def test_the_probe_is_a_bounce_without_content_and_leaves_its_connection_to_others() -> None:
+async def test_the_probe_is_a_bounce_without_content_and_leaves_its_connection_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("smtpgate.relay.smtp._RSET_TIMEOUT", 60.0)  # however slow the machine is
     async with scripted({"RCPT": [b"250 2.1.5 Ok\r\n", b"550 5.1.1 Who?\r\n"]}) as server:
         limits = PoolLimits()
         downstream = open_downstream([parse_url(server.url)], hostname="mx", limits=limits, security=NO_SECURITY)
