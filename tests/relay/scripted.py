@@ -66,7 +66,7 @@ class ScriptedServer:
         return len(self.writers)
 
     def verbs(self) -> list[str]:
-        return [line[:4].decode() for line in self.commands]
+        return [line[:4].decode("latin-1") for line in self.commands]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         gone = asyncio.Event()
@@ -86,7 +86,7 @@ class ScriptedServer:
             return
         while line := await reader.readline():
             self.commands.append(line)
-            verb = line[:4].decode().strip()
+            verb = line[:4].decode("latin-1").strip()
             if verb == "BDAT" and self.read_content:
                 self.contents.append(await reader.readexactly(int(line.split()[1])))
             answer = await self._answer(verb, writer)
