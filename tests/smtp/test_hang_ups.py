@@ -108,8 +108,8 @@ async def test_a_client_that_never_reads_is_ended() -> None:
             connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
             client.reader._transport.pause_reading()  # type: ignore[attr-defined]
             talking = asyncio.create_task(_talk_for_ever(client))
-            await until(lambda: connection.is_slow_reader)
             while not talking.done():
+                await until(lambda: connection.is_slow_reader or talking.done())
                 await let_pass(DialogLimits().command_timeout)
             with pytest.raises(ConnectionError):
                 await talking
