@@ -42,6 +42,12 @@ def test_the_lock_names_no_index() -> None:
         assert not re.search(r"^\s*--(?!hash)|https?://", lock.read_text(), re.MULTILINE), lock.name
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "smtpgate").rglob("*.py")), ids=lambda path: path.stem)
+def test_no_expression_repeats_a_group_possessively(path: Path) -> None:
+    """Python before 3.11.5, which Debian 12 has, matches it wrongly (gh-106052); [...]*+ is all right."""
+    assert not re.findall(r"\)(?:[*+?]|\{[0-9,]+\})\+", path.read_text())
+
+
 def test_ci_can_be_run() -> None:
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 

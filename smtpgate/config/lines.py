@@ -9,12 +9,13 @@ import tomllib
 
 Path = tuple[str | int, ...]
 
-# The quantifiers that end in "+" never give back: a text of any length is read once.
+# No text has two readings, so that one of any length is read once. (Python before 3.11.5 cannot repeat a group
+# possessively, though it seems to: gh-106052.)
 _PIECE = re.compile(
     r"""
-    (?P<string> \"{3} (?: [^"\\] | \\. | "{1,2}(?!") )*+ "{3,5}
-              | '{3} (?: [^'] | '{1,2}(?!') )*+ '{3,5}
-              | " (?: [^"\\] | \\. )*+ "
+    (?P<string> \"{3} (?: [^"\\]++ | \\. | "{1,2}(?!") )* "{3,5}
+              | '{3} (?: [^']++ | '{1,2}(?!') )* '{3,5}
+              | " (?: [^"\\]++ | \\. )* "
               | ' [^']*+ ' )
   | (?P<mark> [][{},=.\n] )
   | (?P<bare> [^][{},=.\n\s#"']+ )

@@ -20,8 +20,8 @@ _MOST_RECEIVERS = 50
 # So many fields that name us are read, and the others taken for forged: RFC 8601 §5 lets us remove any.
 _MOST_FIELDS = 100
 _BLANKS = re.compile(rb"[ \t\r\n]*+")
-_CTEXT = re.compile(rb"(?:[^()\\]|\\.)*+", re.DOTALL)  # RFC 5322 §3.2.2, or any octet
-_ID = re.compile(rb'"(?P<quoted>(?:[^"\\]|\\.)*+)"|(?P<token>[^\x00-\x20()<>@,;:\\"/\[\]?=\x7f]++)', re.DOTALL)
+_CTEXT = re.compile(rb"(?:[^()\\]++|\\.)*", re.DOTALL)  # RFC 5322 §3.2.2, or any octet
+_ID = re.compile(rb'"(?P<quoted>(?:[^"\\]++|\\.)*)"|(?P<token>[^\x00-\x20()<>@,;:\\"/\[\]?=\x7f]++)', re.DOTALL)
 # What may follow the authserv-id: a version, then the results or nothing.
 _AFTER_ID = re.compile(rb"\d{0,9}[ \t\r\n]*(?:[;(]|\Z)")
 

@@ -19,7 +19,7 @@ from urllib.parse import unquote_to_bytes
 LONGEST_NAME = 1024
 MOST_PARAMETERS = 200  # of a field; nobody may hide one behind so many
 # The quantifiers that end in "+" never give back.
-_PARAMETER = re.compile(r';\s*+([^\s=;"]{1,80})\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"?|([^;]*+))', re.DOTALL)
+_PARAMETER = re.compile(r';\s*+([^\s=;"]{1,80})\s*+=\s*+(?:"((?:[^"\\]++|\\.)*)"?|([^;]*+))', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 # RFC 2231 §3, §4: name*3*= is the fourth section of a name, with percent signs.
 _SECTION = re.compile(r"([^*]+)(?:\*([0-9]{1,3}))?(\*)?\Z")

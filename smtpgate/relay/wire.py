@@ -12,7 +12,7 @@ from smtpgate.spool import Piece
 # What is looked through at once, in bytes: small enough to be copied cheaply and not to hold up the event loop.
 CHUNK = 1 << 17
 # RFC 5321 §4.1.2: blanks and angle brackets stand only inside a quoted local part, control characters nowhere.
-_ADDRESS = re.compile(r'(?:[^\x00-\x20\x7f-\xa0<>"\\]++|"(?:[^\x00-\x1f\x7f-\x9f"\\]|\\[\x20-\x7e])*+")*+\Z')
+_ADDRESS = re.compile(r'(?:[^\x00-\x20\x7f-\xa0<>"\\]++|"(?:[^\x00-\x1f\x7f-\x9f"\\]++|\\[\x20-\x7e])*")*\Z')
 # RFC 5321 §4.1.2: esmtp-value, and RFC 6531 §3.3.
 _VALUE = re.compile(r"[!-<>-~\xa1-\U0010ffff]+\Z")
 # These start with a literal byte, which re finds fast: less than bytes.count takes.

@@ -22,6 +22,8 @@ from smtpgate.smtp.tls import NamedSSLObject, ServerContext, remember_name
 
 log = logging.getLogger(__name__)
 
+# Python's own choice, which some systems' Python, as Debian's, leaves to OpenSSL: with forward secrecy only.
+_CIPHERS = "@SECLEVEL=2:ECDH+AESGCM:ECDH+CHACHA20:ECDH+AES:DHE+AES:!aNULL:!eNULL:!aDSS:!SHA1:!AESCCM"
 _MINIMUM = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
@@ -112,13 +114,14 @@ def check_files(settings: Settings, file: str) -> list[str]:
 
 
 def build_context(settings: TlsSettings, *, ask: bool = False) -> ssl.SSLContext:
-    """A server's context, with Python's choice of ciphers: forward secrecy and authenticated encryption only.
+    """A server's context.
 
     ask: clients are asked for their certificates. Reads files. Raises CertificateError.
     """
     _check_pair(settings)
     context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _MINIMUM[settings.minimum]
+    context.set_ciphers(_CIPHERS)
     # A client that asks for it makes the server work; nobody needs it (RFC 8446 has done away with it).
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.sslobject_class = NamedSSLObject

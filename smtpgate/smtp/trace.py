@@ -10,7 +10,7 @@ from smtpgate.smtp.address import is_literal_or_name
 # Postfix: hopcount_limit. A message that passed more servers is going round in circles (RFC 5321 §6.3).
 MOST_HOPS = 50
 # What stands between two messages in an mbox file; some send it.
-_MBOX_LINES = re.compile(rb"(?:>*+From [^\n]*+\n)++", re.IGNORECASE)
+_MBOX_LINES = re.compile(rb"(?:>*+From [^\n]*+\n)+", re.IGNORECASE)
 # What may not stand in a comment (RFC 5322 §3.2.2), or would end the quotes in it.
 _UNSAFE = re.compile(r'[^ -~]|[()\\"]')
 
