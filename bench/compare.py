@@ -44,18 +44,23 @@ def run(args: argparse.Namespace) -> int:
     ):
         print(headline(), flush=True)
         for case in CASES:
-            measured = _measure(case, turns, ours, theirs)
-            print(table(case.name, measured, ours.name), flush=True)
+            print(_of_case(case, turns, ours, theirs, sink), flush=True)
     return 0
 
 
-def _measure(case: Case, turns: _Turns, ours: Gate, theirs: Gate) -> list[tuple[Sample, Sample]]:
-    """Let the gates take turns, so that a slower minute of the machine meets both alike."""
-    measure: dict[str, Callable[[], Sample]] = {}
-    for gate in (ours, theirs):
-        messages = max(turns.sessions, round(load.rate(gate.port, case, turns.sessions) * turns.seconds))
-        measure[gate.name] = _turn(gate, theirs, case, messages, turns.sessions)
-    return [(measure[ours.name](), measure[theirs.name]()) for _ in range(turns.rounds)]
+def _of_case(case: Case, turns: _Turns, ours: Gate, theirs: Gate, sink: int) -> str:
+    """Let the gates, and none, take turns, so that a slower minute of the machine meets all alike."""
+
+    def messages(port: int) -> int:
+        return max(turns.sessions, round(load.rate(port, case, turns.sessions) * turns.seconds))
+
+    gates = [_turn(gate, theirs, case, messages(gate.port), turns.sessions) for gate in (ours, theirs)]
+    straight = messages(sink)
+    pairs, ungated = [], []
+    for _ in range(turns.rounds):
+        pairs.append((gates[0](), gates[1]()))
+        ungated.append(straight / load.send(sink, case, straight, turns.sessions))
+    return table(case.name, pairs, ungated, ours.name)
 
 
 def _turn(gate: Gate, apart: Gate, case: Case, messages: int, sessions: int) -> Callable[[], Sample]:

@@ -78,13 +78,20 @@ def _of_case(case: _Case, args: argparse.Namespace, directory: Path) -> str:
     ):
         seeds = iter(range(sys.maxsize))
 
+        def strangers(port: int) -> Strangers:
+            return Strangers(port, [plain()], next(seeds), recipient=RECIPIENT)
+
         def turn(gate: Gate) -> Sample:
-            strangers = Strangers(gate.port, [plain()], next(seeds), recipient=RECIPIENT)
-            return _turn(strangers, case.clients, args.seconds, gate, theirs)
+            return _turn(strangers(gate.port), case.clients, args.seconds, gate, theirs)
 
         turn(ours), turn(theirs)  # processes are still being started, modules loaded
-        measured = [(turn(ours), turn(theirs)) for _ in range(args.rounds)]
-    return table(case.name, measured)
+        pairs, ungated = [], []
+        for _ in range(args.rounds):
+            pairs.append((turn(ours), turn(theirs)))
+            straight = strangers(sink)
+            uvloop.run(straight.send(args.seconds, case.clients))
+            ungated.append(len(straight.latencies) / args.seconds)
+    return table(case.name, pairs, ungated)
 
 
 def _turn(strangers: Strangers, clients: int, seconds: float, gate: Gate, apart: Gate) -> Sample:
