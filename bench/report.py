@@ -108,9 +108,7 @@ def table(name: str, pairs: Pairs, ungated: Sequence[float], gate: str = "smtpga
         for row in rows(pairs)
     ]
     most = _ratio([rate / theirs.rate for rate, (_, theirs) in zip(ungated, pairs, strict=True)])
-    lines.append(
-        f"  without a gate the client and smtp-sink manage {median(ungated):.0f} messages/s, {most} × Postfix's"
-    )
+    lines.append(f"  without a gate: {median(ungated):.0f} messages/s, {most} times Postfix's")
     share = foreign_share(pairs, cores)
     if share > _FOREIGN_SHARE:
         lines.append(f"  ! other programs had {share:.0%} of the cores: only the CPU of the gate can be compared")
