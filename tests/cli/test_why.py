@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import sqlite3
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -370,15 +371,15 @@ def test_without_a_database(tmp_path, capsys):
 @pytest.mark.parametrize("others", ["no server runs", "a server has just begun", "a server writes"])
 def test_who_may_only_read_may_ask(others, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(os, "access", lambda path, mode: path == tmp_path and mode != os.W_OK)
-    if others != "no server runs":
-        server = sqlite3.connect("smtpgate.db")
-        server.execute("SELECT * FROM record").fetchall()
-    if others == "a server writes":
-        server.execute("UPDATE record SET ref = '0000000B' WHERE ref = '0000000A'")
-        server.commit()
-    there = sorted(tmp_path.iterdir())
-    assert main(["why", "0000000B" if others == "a server writes" else "0000000A"]) == 0
-    assert sorted(tmp_path.iterdir()) == there  # nothing was made to read it
+    with closing(sqlite3.connect("smtpgate.db")) as server:
+        if others != "no server runs":
+            server.execute("SELECT * FROM record").fetchall()
+        if others == "a server writes":
+            server.execute("UPDATE record SET ref = '0000000B' WHERE ref = '0000000A'")
+            server.commit()
+        there = sorted(tmp_path.iterdir())
+        assert main(["why", "0000000B" if others == "a server writes" else "0000000A"]) == 0
+        assert sorted(tmp_path.iterdir()) == there  # nothing was made to read it
 
 
 @pytest.mark.parametrize(
