@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from smtpgate.dns.deadlines import Deadlines
 from smtpgate.dns.interruption import Interruption
@@ -41,8 +42,7 @@ class Limits:
     settling: int = 2000
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What asking a rule led to. ms: how long it took. error: what went wrong inside it, for the record."""
 
     verdict: Verdict

@@ -121,7 +121,7 @@ class Engine:
         lists = self._policies.of(phase, tx).lists
         if self._has_score:
             tx.score = score_before(phase, tx)
-        for part in parts:
+        for part in filter(lists.get, parts):  # most are empty
             final, carried = await self._evaluate(lists[part], tx, record, carried)
             if final is not None:
                 self._cancel_unneeded(tx, record)
