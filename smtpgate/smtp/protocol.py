@@ -3,7 +3,7 @@
 What is replaced, and why:
 - the constructor, which looks up every method by reflection for each connection;
 - connection_made, which makes a stream reader, a stream writer, a session and an envelope that nobody here would use;
-- connection_lost, which does not leave a failed handshake the time to be told about;
+- connection_lost, which leaves neither a failed handshake the time to be told about nor a hand-over that to end;
 - eof_received, which cancels the running handler, so that a half-close would kill a relay in flight;
 - the loop, which has no place for the CLIENT phase, limits nothing and has no enhanced codes (conversation.py);
 - the timer, which cuts slow handlers and slow DATA without a 421 (exchange.py);

@@ -1,6 +1,5 @@
 """reject_attachment: by name, by type, and what cannot be looked through."""
 
-import asyncio
 import tempfile
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from smtpgate.spool import Spool
 from tests.checks.asking import ask, context, facts, short
 from tests.harness import serving
+from tests.loops import turns_of_others
 
 REJECT = "reject 550 5.7.1"
 
@@ -51,18 +51,7 @@ MANY_NAMES = "\r\n".join(
     ("message", "least"), [(mixed(*["Content-Type: a/b; name=c"] * 100), 100), (mixed(MANY_NAMES), 19)]
 )
 async def test_others_have_their_turn_while_names_are_compared(message: bytes, least: int) -> None:
-    turns = 0
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            await asyncio.sleep(0)
-            turns += 1
-
-    task = asyncio.create_task(others())
-    await ask("reject_attachment", facts(message=message), context())
-    task.cancel()
-    assert turns >= least
+    assert await turns_of_others(ask("reject_attachment", facts(message=message), context())) >= least
 
 
 async def test_the_reply_says_what_and_no_more_than_fits() -> None:
