@@ -234,8 +234,7 @@ class RuleReader:
             spec = dataclasses.replace(spec, input=self._asked_about(phase))
         elif spec.subject == "list" and subject:
             spec = dataclasses.replace(spec, input=max(spec.input, known_from(subject)))
-        text, shadow, warns = _text(spec, given, options), mode == "shadow", mode == "warn"
-        rule = Rule(spec, check, text, phase, shadow, on_error, bound, self._policy, warns)
+        rule = Rule(spec, check, _text(spec, given, options), phase, mode, on_error, bound, self._policy)
         effective = {"rule": spec.name, **written(of_check, given), **written(of_rule, given), "on_error": on_error}
         return Placed(rule, path, self._document.line(path), effective)
 

@@ -60,30 +60,29 @@ class Rule:
     """A check with its options bound, at one place of one phase's list.
 
     text: as the administrator wrote it. options: those that the check is bound to, None if it takes none. policy: whose
-    list it is, "" for everybody's. warns: its refusals are only recorded, and whatever else it says counts (Postfix:
-    warn_if_reject). key: rules that have the same one have the same answer, and share it.
+    list it is, "" for everybody's. shadow: nothing that it says counts. warns: its refusals are only recorded, and
+    whatever else it says counts (Postfix: warn_if_reject). key: rules that have the same one have the same answer, and
+    share it.
     """
 
     spec: CheckSpec
     check: Check
     text: str
     phase: Phase
-    shadow: bool = False
+    mode: Mode = "enforce"
     on_error: OnError = "defer"
     options: Any = None
     policy: str = ""
-    warns: bool = False
+    shadow: bool = dataclasses.field(init=False, repr=False)
+    warns: bool = dataclasses.field(init=False, repr=False)
     key: Any = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "shadow", self.mode == "shadow")
+        object.__setattr__(self, "warns", self.mode == "warn")
         # What has effects may also depend on the command that is answered.
         asked_in = self.phase if self.spec.effects else None
         object.__setattr__(self, "key", (self.check, self.on_error, self.spec.input, asked_in))
-
-    @property
-    def mode(self) -> Mode:
-        """As the configuration writes it."""
-        return "shadow" if self.shadow else "warn" if self.warns else "enforce"
 
 
 def option(parse: Parser, default: Any = dataclasses.MISSING, help: str = "", *, argument: bool = False) -> Any:

@@ -11,7 +11,7 @@ from smtpgate.phases.engine import Engine
 from smtpgate.phases.facts import Address, Session, Transaction
 from smtpgate.phases.phase import KNOWN_IN, Input, Phase
 from smtpgate.phases.reply import Reply
-from smtpgate.phases.rule import CheckSpec, OnError, Rule
+from smtpgate.phases.rule import CheckSpec, Mode, OnError, Rule
 from smtpgate.phases.verdict import DUNNO, GO_ON, Action, Decision, Verdict
 from smtpgate.record import Record
 from tests.fakes import Clock, FakeDns
@@ -73,7 +73,8 @@ def rule(
     """A rule that asks a question; its input is what its phase knows, unless said otherwise."""
     known = KNOWN_IN[phase] if input is None else input
     spec = CheckSpec(text, question, known, lookup=lookup, effects=effects, memo=memo)
-    return Rule(spec, question, text, phase, shadow, on_error, warns=warns)
+    mode: Mode = "shadow" if shadow else "warn" if warns else "enforce"
+    return Rule(spec, question, text, phase, mode, on_error)
 
 
 def mailbox(text: str) -> Address:

@@ -199,9 +199,7 @@ class Bound:
             score=written.score or None,  # type: ignore[arg-type]
         )
         on_error: OnError = "skip" if written.score else written.on_error
-        return Rule(
-            spec, check, f"{text}, rule {next(self._numbers)}", phase, mode == "shadow", on_error, warns=mode == "warn"
-        )
+        return Rule(spec, check, f"{text}, rule {next(self._numbers)}", phase, mode, on_error)
 
     def _check(self, text: str, written: Written, mode: Mode) -> Check:
         async def check(tx: Transaction, ctx: Context) -> Verdict:

@@ -7,7 +7,7 @@ import pytest
 from smtpgate.checks.registry import REGISTRY
 from smtpgate.phases.asking import Limits
 from smtpgate.phases.phase import Input, Phase
-from smtpgate.phases.rule import CheckSpec, Rule
+from smtpgate.phases.rule import CheckSpec, Mode, Rule
 from smtpgate.phases.scored import scored, scored_spec
 from smtpgate.phases.verdict import DUNNO, PERMIT, Action, Verdict
 from tests.checks.asking import call, context
@@ -21,7 +21,9 @@ def gives(phase: Phase, question: Question | Verdict, value: int, *, text: str =
     """A rule with score = value."""
     question = question if isinstance(question, Question) else Question(question)
     spec = scored_spec(CheckSpec("it", question, input, lookup=lookup))
-    return Rule(spec, scored(question, text or f"{phase.key} {value}", value), text, phase, shadow, spec.on_error)
+    return Rule(
+        spec, scored(question, text or f"{phase.key} {value}", value), text, phase, _mode(shadow), spec.on_error
+    )
 
 
 def asks(phase: Phase, threshold: int, *, shadow: bool = False, action: str = "reject") -> Rule:
@@ -30,7 +32,11 @@ def asks(phase: Phase, threshold: int, *, shadow: bool = False, action: str = "r
     async def check(tx, ctx):
         return await call(spec, tx, context(), str(threshold), action=action)
 
-    return Rule(spec, check, f"check_score {threshold}", phase, shadow)
+    return Rule(spec, check, f"check_score {threshold}", phase, _mode(shadow))
+
+
+def _mode(shadow: bool) -> Mode:
+    return "shadow" if shadow else "enforce"
 
 
 async def walk(client: Client) -> list[str]:
