@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from smtpgate.spool import Piece
+from smtpgate.system_error import in_words
 
 _SUFFIX, _PARTIAL = ".held", ".partial"
 # What all processes have added up: when, on the system's clock that is never set back, and how much.
@@ -128,7 +129,7 @@ class Quarantine:
             except BlockingIOError:
                 raise QuarantineError(f"somebody else has {name} in hand") from None
             except (OSError, ValueError) as trouble:
-                raise QuarantineError(f"{name} cannot be read: {trouble}") from trouble
+                raise QuarantineError(f"{name} cannot be read: {in_words(trouble)}") from trouble
             yield envelope, file
 
     def delete(self, name: str) -> None:

@@ -16,6 +16,7 @@ from smtpgate.mailauth.dkim_canonical import body_digest
 from smtpgate.mailauth.dkim_key import DkimOutcome, NotVerified, PublicKey, parse_key
 from smtpgate.mailauth.dkim_signature import Signature, parse_signature, signature_tags
 from smtpgate.mailauth.message import HeaderField, Message
+from smtpgate.system_error import in_words
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ class _Verifier:
         except NotVerified as why:
             result, reason = why.result, why.reason
         except OSError as trouble:  # the file that the body is in; not the sender's fault
-            log.warning("a message could not be read: %s", trouble)
+            log.warning("a message could not be read: %s", in_words(trouble))
             result, reason = "temperror", "message could not be read"
         except Exception:
             log.exception("DKIM verification failed")

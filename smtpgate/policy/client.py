@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from smtpgate.policy.connection import Connection, PolicyUnavailable
 from smtpgate.policy.service import PolicyLimits, PolicyService
 from smtpgate.policy.wire import question
+from smtpgate.system_error import in_words
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Pool:
             except TimeoutError:
                 why = f"no answer within {self._limits.timeout:g} s"
             except (PolicyUnavailable, OSError) as trouble:
-                why = str(trouble)
+                why = in_words(trouble)
             else:
                 self._works(True)
                 return action

@@ -10,6 +10,7 @@ from typing import cast
 
 from smtpgate.policy.service import PolicyService
 from smtpgate.policy.wire import AnswerReader, Nonsense
+from smtpgate.system_error import in_words
 
 
 class PolicyUnavailable(Exception):
@@ -103,4 +104,4 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is gone."""
         if self.is_open:
-            self._ended(f"connection lost: {error or 'closed'}")
+            self._ended(f"connection lost: {in_words(error) if error else 'closed'}")

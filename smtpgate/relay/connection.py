@@ -14,6 +14,7 @@ from smtpgate.content import Content
 from smtpgate.relay.downstream import DownstreamUnavailable, RelayReply
 from smtpgate.relay.replies import Nonsense, ReplyParser, WireReply
 from smtpgate.relay.wire import ChunkEncoder, Encoder
+from smtpgate.system_error import in_words
 
 # RFC 5321 §4.5.3.2: the server may take ten minutes after the final dot where other commands have one to five.
 FINAL_REPLY_FACTOR = 10
@@ -221,7 +222,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is gone."""
-        self.fail(ConnectionGone(f"connection lost: {error or 'closed'}"))
+        self.fail(ConnectionGone(f"connection lost: {in_words(error) if error else 'closed'}"))
 
     def pause_writing(self) -> None:
         """The downstream is slower than we are."""

@@ -10,6 +10,7 @@ from smtpgate.relay.downstream import DownstreamUnavailable
 from smtpgate.relay.replies import WireReply
 from smtpgate.relay.security import Login, Security
 from smtpgate.relay.url import DownstreamUrl
+from smtpgate.system_error import in_words
 
 # RFC 4954 §4: an initial response that does not fit into a command line must not be sent with AUTH.
 _LONGEST_COMMAND = 512
@@ -54,7 +55,7 @@ def _reason(error: BaseException, url: DownstreamUrl, connect_timeout: float) ->
         case ssl.SSLError():
             return DownstreamUnavailable(f"no TLS with {url}: {getattr(error, 'verify_message', '') or error.reason}")
         case OSError():
-            return DownstreamUnavailable(f"cannot connect to {url}: {error}")
+            return DownstreamUnavailable(f"cannot connect to {url}: {in_words(error)}")
     return None
 
 

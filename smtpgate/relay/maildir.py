@@ -6,18 +6,23 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from smtpgate.content import Content
 from smtpgate.relay.downstream import NO_PARAMETERS, DownstreamUnavailable, Envelope, RcptParameters, RelayReply
 from smtpgate.relay.wire import checked_address
 from smtpgate.spool import Piece
+from smtpgate.system_error import in_words
 
 _RECIPIENT_OK = RelayReply(250, "2.1.5", "Ok")
 _DISK_FULL = RelayReply(452, "4.3.1", "Insufficient system storage")
 _THREADS = 4
+
+T = TypeVar("T")
 
 
 class MaildirDownstream:
@@ -30,6 +35,7 @@ class MaildirDownstream:
         self._path = Path(path)
         # Threads of its own: fsync can be slow, and must not hold up what else runs in the default ones (getaddrinfo).
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="maildir")
+        self._fails = False
 
     @property
     def extensions(self) -> frozenset[str]:
@@ -41,11 +47,27 @@ class MaildirDownstream:
 
     def begin(self, envelope: Envelope) -> "MaildirDelivery":
         """Prepare a transaction."""
+        return MaildirDelivery(envelope, self)
 
-        async def store(content: Content) -> Path:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, _store, self._path, content)
+    async def check(self) -> None:
+        """If the last message could not be stored: whether one can be now. Raises DownstreamUnavailable."""
+        if self._fails:
+            await self._do(partial(_try, self._path))
 
-        return MaildirDelivery(envelope, store)
+    async def store(self, content: Content) -> Path | None:
+        """Where a message is safely on disk; None if there is no room. Raises DownstreamUnavailable."""
+        return await self._do(partial(_store, self._path, content))
+
+    async def _do(self, work: Callable[[], T]) -> T | None:
+        try:
+            done = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                return None
+            self._fails = True
+            raise DownstreamUnavailable(f"maildir: {in_words(error)}") from None
+        self._fails = False
+        return done
 
     def connections(self) -> tuple[int, int]:
         """There are none to a directory."""
@@ -59,9 +81,9 @@ class MaildirDownstream:
 class MaildirDelivery:
     """One message on its way into the Maildir."""
 
-    def __init__(self, envelope: Envelope, store: "Callable[[Content], Awaitable[Path]]") -> None:
+    def __init__(self, envelope: Envelope, maildir: MaildirDownstream) -> None:
         self._envelope = envelope
-        self._store = store
+        self._maildir = maildir
         self._recipients: list[str] = []
 
     @property
@@ -70,7 +92,9 @@ class MaildirDelivery:
         return False
 
     async def recipient(self, address: str, parameters: RcptParameters = NO_PARAMETERS) -> RelayReply:
-        """Every recipient is welcome; each is noted in the message."""
+        """Every recipient is welcome; each is noted in the message. Raises DownstreamUnavailable."""
+        if not self._recipients:
+            await self._maildir.check()
         self._recipients.append(checked_address(address))
         return _RECIPIENT_OK
 
@@ -79,22 +103,30 @@ class MaildirDelivery:
         # RFC 5321 §4.4: final delivery notes the sender on top.
         added = f"Return-Path: <{checked_address(self._envelope.sender)}>\r\n"
         added += "".join(f"Delivered-To: {recipient}\r\n" for recipient in self._recipients)
-        try:
-            stored = await self._store(content.with_head(added.encode() + content.head))
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                return [_DISK_FULL]
-            raise DownstreamUnavailable(f"maildir: {error}") from None
-        return [RelayReply(250, "2.0.0", f"Ok: stored as {stored.name}")]
+        stored = await self._maildir.store(content.with_head(added.encode() + content.head))
+        return [_DISK_FULL if stored is None else RelayReply(250, "2.0.0", f"Ok: stored as {stored.name}")]
 
     async def abandon(self) -> None:
         """Nothing was written yet."""
 
 
-def _store(maildir: Path, content: Content) -> Path:
-    """Write a file to tmp and move it to new, so that readers see it whole or not at all."""
+def _make(maildir: Path) -> None:
     for name in ("tmp", "new", "cur"):
         (maildir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _try(maildir: Path) -> None:
+    """Make files where a message would be, and remove them; readers ignore names that begin with a dot."""
+    _make(maildir)
+    for directory in ("tmp", "new"):
+        tried = maildir / directory / f".{_unique_name()}"
+        tried.touch(0o600, exist_ok=False)
+        tried.unlink()
+
+
+def _store(maildir: Path, content: Content) -> Path:
+    """Write a file to tmp and move it to new, so that readers see it whole or not at all."""
+    _make(maildir)
     name = _unique_name()
     unfinished, finished = maildir / "tmp" / name, maildir / "new" / name
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from smtpgate.system_error import in_words
+
 log = logging.getLogger(__name__)
 
 _LONGEST_REQUEST = 1000
@@ -90,7 +92,7 @@ class ControlServer:
         try:
             connection, _ = self._listening.accept()
         except OSError as error:  # gone already, or no file descriptor is left
-            log.warning("control socket: %s", error)
+            log.warning("control socket: %s", in_words(error))
             return
         if len(self._asking) >= _MOST_AT_ONCE:
             connection.close()
@@ -150,6 +152,6 @@ def ask(path: str, command: str, timeout: float) -> dict[str, Any]:
     except PermissionError:
         raise ControlError(f"{path} answers root and the user who serves: run this command as one of them") from None
     except (OSError, ValueError) as error:
-        raise ControlError(f"{path}: {error or 'no answer'}") from error
+        raise ControlError(f"{path}: {in_words(error)}") from error
     assert isinstance(answer, dict)
     return answer

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from smtpgate.quarantine import Quarantine
+from smtpgate.system_error import in_words
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ class HeldMessages:
             try:
                 await self.delete()
             except OSError as trouble:
-                log.warning("old messages in the quarantine cannot be deleted now: %s", trouble)
+                log.warning("old messages in the quarantine cannot be deleted now: %s", in_words(trouble))
             except Exception:
                 log.exception("old messages in the quarantine cannot be deleted")
             await asyncio.sleep(self._every)

@@ -42,6 +42,7 @@ from smtpgate.smtp.services import Services
 from smtpgate.spool import Spool
 from smtpgate.store.entries import RememberedTables
 from smtpgate.store.sqlite import open_store
+from smtpgate.system_error import in_words
 from smtpgate.values import Endpoint
 
 log = logging.getLogger(__name__)
@@ -270,7 +271,7 @@ def _prepare(spool: Spool, quarantine: Quarantine) -> None:
 
 
 def _reason(error: OSError) -> str:
-    return f"{os.path.abspath(error.filename)}: {error.strerror}" if error.filename else str(error)
+    return f"{os.path.abspath(error.filename)}: {error.strerror}" if error.filename else in_words(error)
 
 
 def _limits(settings: Settings) -> DialogLimits:

@@ -17,6 +17,7 @@ from smtpgate.record import Record, RelayEntry
 from smtpgate.relay.downstream import NO_PARAMETERS, Envelope, RcptParameters, RelayReply
 from smtpgate.smtp.redelivery import NOT_NOW, Note, Put, Redelivery
 from smtpgate.smtp.services import Services
+from smtpgate.system_error import in_words
 
 log = logging.getLogger(__name__)
 
@@ -100,8 +101,8 @@ async def _hold(
     try:
         await loop.run_in_executor(services.spool.threads, keep, name, envelope, outgoing)
     except OSError as trouble:
-        log.warning("the message %s cannot be held: %s", record.ref, trouble)
-        record.add(record.relay, RelayEntry("HOLD", str(trouble), 0.0))
+        log.warning("the message %s cannot be held: %s", record.ref, in_words(trouble))
+        record.add(record.relay, RelayEntry("HOLD", in_words(trouble), 0.0))
         return NO_ROOM
     record.add(record.relay, RelayEntry("HOLD", f"quarantine: {name}", 0.0))
     record.outcome, record.decided_by = HELD, wanted.by

@@ -117,14 +117,19 @@ def _parse_binary(data: bytes) -> ProxyHeader | None:
 
 def _check_additions(header: bytes, place: int) -> None:
     """What stands behind the addresses (§2.2.1): a checksum must be right, of the rest the form."""
+    is_summed = False
     while place < len(header):
         start, kind = place + 3, header[place]
         end = start + int.from_bytes(header[place + 1 : start])
         if start > len(header) or end > len(header):
             raise ProxyError("version 2: too short for what it adds")
-        # §2.2.3: computed with zeros in its own place.
-        if kind == _CRC32C and header[start:end] != crc32c(header[:start] + bytes(4) + header[end:]).to_bytes(4):
-            raise ProxyError("version 2: wrong checksum")
+        if kind == _CRC32C:
+            if is_summed:  # there can be only one; to compute hundreds would take long
+                raise ProxyError("version 2: more than one checksum")
+            is_summed = True
+            # §2.2.3: computed with zeros in its own place.
+            if header[start:end] != crc32c(header[:start] + bytes(4) + header[end:]).to_bytes(4):
+                raise ProxyError("version 2: wrong checksum")
         place = end
 
 

@@ -6,6 +6,7 @@ import logging
 from smtpgate.content import Content, head_length
 from smtpgate.smtp.limits import MessageMemory
 from smtpgate.spool import Spool, SpoolFile
+from smtpgate.system_error import in_words
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class Storage:
         try:
             self._file = await loop.run_in_executor(self._spool.threads, _write, self._spool, self._file, batch)
         except OSError as error:
-            self._fail(str(error))  # not the error itself, whose traceback holds the file
+            self._fail(in_words(error))  # not the error itself, whose traceback holds the file
         else:
             self._count()
 

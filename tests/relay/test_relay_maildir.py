@@ -113,6 +113,28 @@ async def test_a_place_where_no_maildir_can_be(tmp_path):
     await downstream.close()
 
 
+async def test_trouble_is_over_when_a_file_can_be_written_again(tmp_path, caplog):
+    """Not before: a recipient alone tells nothing."""
+    place = tmp_path / "mail" / "new"
+    place.parent.mkdir()
+    place.write_bytes(b"")
+    url = parse_url(f"maildir:{place.parent}")
+    downstream = open_downstream([url], hostname="mx.example.net", limits=PoolLimits(), security=NO_SECURITY)
+    with pytest.raises(DownstreamUnavailable):
+        await deliver(downstream)
+    for _ in range(3):
+        with pytest.raises(DownstreamUnavailable):
+            await downstream.begin(Envelope("a@example.org")).recipient("b@x")
+    place.unlink()
+    assert (await deliver(downstream))[0].is_positive
+    assert caplog.messages == [
+        f"{url} fails: maildir: File exists: '{place}'",
+        f"{url} answers again",
+    ]  # fmt: skip
+    assert [len(os.listdir(place.parent / name)) for name in ("tmp", "new")] == [0, 1]
+    await downstream.close()
+
+
 async def test_abandoned_means_nothing_is_written(maildir, tmp_path):
     delivery = maildir.begin(Envelope("a@b.c"))
     await delivery.recipient("b@x")

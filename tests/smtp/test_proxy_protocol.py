@@ -63,6 +63,7 @@ WRONG = {
     "v2 checksum of an address that was changed": checked(binary(0x21, 0x11, V4)).replace(
         b"\xc0\0\2\x07", b"\xc0\0\2\x08"
     ),
+    "v2 two checksums": checked(checked(binary(0x21, 0x11, V4))),
     "v2 checksum of three octets": binary(0x21, 0x11, V4 + b"\x03\x00\x03abc"),
     "v2 too short for what it adds": binary(0x21, 0x11, V4 + b"\x04\x00\x04abc"),
     "v2 half an addition": binary(0x21, 0x11, V4 + b"\x04\x00"),
