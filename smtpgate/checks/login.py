@@ -31,7 +31,7 @@ def _logins(names: Any) -> frozenset[str]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # a mapping has no hash, and rules are told apart by their options
 class LoginOptions:
     """Which senders belong to whom."""
 

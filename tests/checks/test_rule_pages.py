@@ -6,9 +6,20 @@ from pathlib import Path
 import pytest
 
 from smtpgate.checks.registry import REGISTRY
+from smtpgate.config.errors import ConfigErrors
+from smtpgate.config.load import load
 from tests.checks.rules_page import problems, title
 
 DOCS = Path(__file__).parents[2] / "docs"
+_CONFIG = """
+[server]
+relay_domains = ["example.org"]
+[[listener]]
+address = "127.0.0.1:2525"
+[relay]
+url = "maildir:var/mail"
+[phases]
+"""
 PAGES = {path.stem: path.read_text() for path in (DOCS / "checks").glob("*.md")}
 
 
@@ -39,3 +50,15 @@ def test_a_page_agrees_with_its_row(name: str) -> None:
 def test_a_page_names_the_codes_that_its_check_documents(name: str) -> None:
     codes = re.compile(r"\b[45]\d\d [45]\.\d+\.\d+\b")
     assert set(codes.findall(REGISTRY[name].check.__doc__ or "")) <= set(codes.findall(PAGES[name]))
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_a_pages_examples_are_configurations(name: str, tmp_path: Path) -> None:
+    for block in re.findall(r"^```toml\n(.*?)^```", PAGES[name], re.MULTILINE | re.DOTALL):
+        guard = "" if "rcpt = " in block else 'rcpt = ["reject_unauth_destination"]\n'
+        wrong = []
+        try:
+            load(_CONFIG + guard + block.replace("/etc/postfix", str(tmp_path)), REGISTRY)
+        except ConfigErrors as errors:
+            wrong = [error.problem for error in errors.errors if "there is no such file" not in error.problem]
+        assert wrong == []
