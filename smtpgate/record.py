@@ -67,6 +67,7 @@ class Record:
     via: the trusted servers that told who the client is, or why one was not believed ("failed"). forwarded: what one
     told by XFORWARD of where the message came from. tls: what protected the session, or {"failed": why}; None in
     plaintext.
+    began: the same moment by a clock that is never set back, in seconds.
     listed: the rules that already have an entry; pending: the tasks of shadow rules that nobody waited for, and what
     takes their outcomes.
     """
@@ -89,6 +90,7 @@ class Record:
     decided_by: str | None = None
     ms: float = 0.0
     omitted: int = 0
+    began: float = 0.0
     listed: set[Any] = field(default_factory=set)
     pending: dict[Any, Callable[[Any], None]] = field(default_factory=dict)
 
@@ -129,7 +131,7 @@ def _names(kind: type) -> tuple[str, ...]:
 
 # Evidence is plain data: nothing is spent on looking for circles in it.
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=str).encode
-_FACTS = tuple(name for name in _names(Record) if name not in ("listed", "pending"))
+_FACTS = tuple(name for name in _names(Record) if name not in ("began", "listed", "pending"))
 _facts_of = attrgetter(*_FACTS)
 _ENTRY_NAMES = {"rules": _names(RuleEntry), "replies": _names(ReplyEntry), "relay": _names(RelayEntry)}
 _ENTRY_VALUES = {name: attrgetter(*names) for name, names in _ENTRY_NAMES.items()}

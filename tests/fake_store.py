@@ -17,6 +17,7 @@ class FakeGreylist:
         if self.broken:
             raise StoreError("locked")
         first, last, passes = self.rows.get(triplet, (now, now, 0))
+        first = min(first, now)
         forgotten = now - last >= lifetime if passes else now - first >= window
         if forgotten:
             first, passes = now, 0

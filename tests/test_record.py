@@ -9,7 +9,7 @@ import pytest
 
 from smtpgate.record import Record, RelayEntry, ReplyEntry, RuleEntry, new_reference, story
 
-INTERNAL = {"listed", "pending"}
+INTERNAL = {"began", "listed", "pending"}
 RULE, REPLY, RELAY = (
     RuleEntry("rcpt", "permit", "enforce"),
     ReplyEntry("RCPT", "250 Ok"),

@@ -8,6 +8,7 @@ Rules it keeps:
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
@@ -33,7 +34,7 @@ class Recorder:
     seconds since 1970. keep: seconds that a record is kept. backlog: how much may wait, in characters of text, of which
     a usual record has 1000 to 3000. linger: seconds that a record waits for company. retry_after: seconds before the
     first, second … repetition of a failed write; the last one stays. deletes: whether it deletes; delete_every: seconds
-    between deletions.
+    between deletions. monotonic: seconds, never set back.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Recorder:
         retry_after: Sequence[float] = (1, 2, 5, 10, 30),
         deletes: bool = True,
         delete_every: float = 3600.0,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._log = TransactionLog(write_line, _LOG_BACKLOG)
@@ -58,6 +60,7 @@ class Recorder:
         self._retry_after = retry_after
         self._deletes = deletes
         self._delete_every = delete_every
+        self._monotonic = monotonic
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
         self._flush_planned = False
@@ -164,9 +167,10 @@ class Recorder:
 
     def _report(self, trouble: StoreError) -> None:
         """Tell the administrator, at most once a minute."""
-        if self._clock() - self._reported < _REPORT_EVERY:
+        now = self._monotonic()
+        if now - self._reported < _REPORT_EVERY:
             return
-        self._reported = self._clock()
+        self._reported = now
         log.warning(
             "the store cannot take records now: %s; %d wait, %d were dropped",
             trouble,

@@ -69,7 +69,7 @@ class Supervisor:
         self._notifier = notifier
         self._watchdog = watchdog
         self._on_ready = on_ready
-        self._started = time.monotonic()
+        self._started = self._looked = time.monotonic()
         self._selector = selectors.PollSelector()  # without a file descriptor that workers would share
         self._signals: list[int] = []
         self._wake, self._waker = socket.socketpair()
@@ -233,7 +233,11 @@ class Supervisor:
                 log.error("worker %d ended %s after %.0f s; another starts in %g s", worker.pid, how, after, pause)
 
     def _kill_silent(self, now: float) -> None:
+        asleep = now - self._looked
+        self._looked = now
         for worker in self._workers:
+            if asleep > STUCK_AFTER:  # so was the whole machine, or all of the container: the workers are not to blame
+                worker.heard += asleep
             if now - worker.heard > KILL_AFTER:
                 log.error("worker %d is killed: it said nothing for %.0f s", worker.pid, now - worker.heard)
                 worker.kill()

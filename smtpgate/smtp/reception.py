@@ -295,6 +295,7 @@ class Reception:
     def _new_record(self) -> Record:
         session = self.session
         record = Record(self._services.clock(), session.client, session.listener, helo=session.helo)
+        record.began = self._services.monotonic()
         record.tls = asdict(session.tls) if session.tls else None
         record.via = [{**asdict(via), "address": str(via.address)} for via in session.via]
         return record
@@ -307,7 +308,7 @@ class Reception:
         self._record.decided_by = by
 
     def _finish(self, tx: Transaction, record: Record, incoming: Incoming | None = None) -> None:
-        record.ms = round((self._services.clock() - record.at) * 1000, 3)
+        record.ms = round((self._services.monotonic() - record.began) * 1000, 3)
         if incoming is None:
             self._engine.settling.settle(tx, record, self._services.record)
             return

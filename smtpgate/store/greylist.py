@@ -25,7 +25,8 @@ class Greylist(Protocol):
         """Note one attempt and tell what is known, in one statement.
 
         A triplet that waited `delay` seconds passes; one that never passed is forgotten `window` seconds after it
-        was first seen, one that did `lifetime` seconds after it was last seen. Raises StoreError.
+        was first seen, one that did `lifetime` seconds after it was last seen. One that was first seen in the future,
+        by a clock that was set back since, counts as first seen now. Raises StoreError.
         """
         ...
 

@@ -72,15 +72,17 @@ def _greylist_upsert() -> ClauseElement:
         expires=bindparam("expires"),
     )
     old, new = greylist.c, fresh.excluded
-    forgotten = case((old.passes > 0, now - old.last_seen >= lifetime), else_=now - old.first_seen >= window)
-    let_in = or_(old.passes > 0, now - old.first_seen >= delay)
+    # The clock may have been set back since: who came in a future that was none must not wait until it is there.
+    first_seen = func.min(old.first_seen, now)
+    forgotten = case((old.passes > 0, now - old.last_seen >= lifetime), else_=now - first_seen >= window)
+    let_in = or_(old.passes > 0, now - first_seen >= delay)
     return fresh.on_conflict_do_update(
         index_elements=[old.client, old.sender, old.recipient],
         set_={
-            "first_seen": case((forgotten, new.first_seen), else_=old.first_seen),
+            "first_seen": case((forgotten, new.first_seen), else_=first_seen),
             "last_seen": new.last_seen,
             "passes": case((forgotten, new.passes), (let_in, old.passes + 1), else_=old.passes),
-            "expires": case((forgotten, new.expires), (let_in, now + lifetime), else_=old.first_seen + window),
+            "expires": case((forgotten, new.expires), (let_in, now + lifetime), else_=first_seen + window),
         },
     ).returning(greylist.c.first_seen, greylist.c.passes)
 

@@ -74,10 +74,10 @@ class RememberingVerifier:
         known = await self._known(key)
         if known is not None:
             age = self._clock() - known.at
-            if age >= self._lifetimes.refresh(known):
+            if not 0 <= age < self._lifetimes.refresh(known):
                 self._start(key, address)
             finding = Finding.DELIVERABLE if known.deliverable else Finding.UNDELIVERABLE
-            return Verification(finding, known.reason, {"remembered": f"{age:.0f} s", "reason": known.reason})
+            return Verification(finding, known.reason, {"remembered": f"{max(0.0, age):.0f} s", "reason": known.reason})
         task = self._start(key, address)
         if task is None:
             return Verification(Finding.UNKNOWN, evidence={"not asked": f"{self._most} probes are under way"})
@@ -99,7 +99,8 @@ class RememberingVerifier:
                 known = await self._store.verified(self._kind, key)
             except StoreError as trouble:
                 log.debug("verified addresses cannot be read: %s", trouble)
-        if known is None or self._clock() - known.at >= self._lifetimes.expire(known):
+        # An answer from the future, of a clock that was set back since, is asked for anew, and no truer for its age.
+        if known is None or abs(self._clock() - known.at) >= self._lifetimes.expire(known):
             return None
         self._keep(key, known)
         return known

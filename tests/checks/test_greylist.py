@@ -23,6 +23,9 @@ LATER, MINUTE, DAY = "defer 450 4.2.0", 60, 86400
         ([(0, LATER), (59, LATER), (60, "dunno")], {"delay": "1m"}),
         ([(0, LATER), (3601, LATER)], {"window": "1h"}),
         ([(0, LATER), (300, "dunno"), (3901, LATER)], {"lifetime": "1h"}),
+        # the clock is set back
+        ([(10 * DAY, LATER), (0, LATER), (300, "dunno")], {}),
+        ([(10 * DAY, LATER), (10 * DAY + 300, "dunno"), (0, "dunno")], {}),
     ],
 )
 async def test_greylist(attempts: list[tuple[int, str]], options: dict[str, str]) -> None:

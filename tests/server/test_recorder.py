@@ -155,7 +155,7 @@ async def test_a_failing_store_gets_everything_later_in_order(caplog):
 
 async def test_a_failing_store_is_reported_once_a_minute(caplog):
     store, clock = FakeStore(), Clock()
-    recorder = await started(store, clock=clock)
+    recorder = await started(store, monotonic=clock)
     store.failures = [StoreError("locked")] * 5
     recorder.put(record())
     while await store.wrote() is not None:

@@ -25,6 +25,9 @@ class Played(WorkerProcess):
         self.reports.close()
         self.told: list[str] = []
 
+    def kill(self) -> None:
+        self.told.append("kill")
+
     def drain(self) -> None:
         self.draining = True
         self.told.append("drain")
@@ -129,10 +132,28 @@ def test_one_that_says_nothing_for_longer_is_killed(started: Started, caplog: py
     supervisor = Supervisor.__new__(Supervisor)  # nothing but what it looks at here
     supervisor._workers = [silent, talking]
     supervisor._kill_at = None
+    supervisor._looked = now - 1
     supervisor._kill_silent(now)
     assert wait_for(silent) == -signal.SIGKILL
     assert talking.ended() is None
     assert caplog.messages == [f"worker {silent.pid} is killed: it said nothing for 61 s"]
+
+
+def test_who_was_stopped_together_with_the_supervisor_is_not_killed_for_it() -> None:
+    supervisor = Supervisor.__new__(Supervisor)
+    now = time.monotonic()
+    worker = Played(0)
+    worker.heard = now - 1
+    supervisor._workers = [worker]
+    supervisor._kill_at = None
+    supervisor._looked = now
+    supervisor._kill_silent(now + 3600)
+    assert worker.told == []
+    assert not is_stuck(worker, now + 3600)
+    supervisor._kill_silent(now + 3601)
+    for seconds in range(int(KILL_AFTER) + 1):  # but for saying nothing afterwards
+        supervisor._kill_silent(now + 3602 + seconds)
+    assert "kill" in worker.told
 
 
 def test_many_reloads_in_a_row_leave_no_crowd_of_old_workers() -> None:

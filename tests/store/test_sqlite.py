@@ -38,7 +38,10 @@ DAY = 86_400.0
         ([0.0, 300.0, 300.0 + 35 * DAY - 1], Seen(0.0, 2)),
         ([0.0, 300.0, 300.0 + 35 * DAY], Seen(300.0 + 35 * DAY, 0)),  # passed, then not seen for too long
         ([0.0, 300.0, 20 * DAY, 40 * DAY, 60 * DAY], Seen(0.0, 4)),
-        ([0.0, -5.0], Seen(0.0, 0)),  # the clock was set back
+        ([0.0, -5.0], Seen(-5.0, 0)),  # the clock was set back
+        ([50 * DAY, 0.0, 299.0], Seen(0.0, 0)),
+        ([50 * DAY, 0.0, 300.0], Seen(0.0, 1)),
+        ([50 * DAY, 51 * DAY, 0.0], Seen(0.0, 2)),
     ],
 )
 async def test_what_the_greylist_remembers(store, attempts, seen):

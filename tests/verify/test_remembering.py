@@ -48,6 +48,8 @@ def verifier_of(probe, store=None, clock=None, **options):
         (YES, 31 * DAY, 2),
         (NO, 3 * HOUR - 1, 1),
         (NO, 3 * DAY, 2),
+        (NO, -3 * DAY, 2),
+        (YES, -400 * DAY, 2),
         (NOBODY_KNOWS, 0, 2),
     ],
 )
@@ -65,7 +67,10 @@ async def test_how_long_an_answer_holds(finding, age, asked, restarted):
     assert probe.asked == asked
 
 
-@pytest.mark.parametrize(("before", "after", "age"), [(YES, NO, 7 * DAY), (NO, YES, 3 * HOUR)])
+@pytest.mark.parametrize(
+    ("before", "after", "age"),
+    [(YES, NO, 7 * DAY), (NO, YES, 3 * HOUR), (YES, NO, -1), (NO, YES, -3 * DAY + 1)],  # below 0: the clock is set back
+)
 async def test_an_old_answer_is_given_and_asked_for_anew(before, after, age):
     probe, clock = Probe(before, after), Clock()
     verifier = verifier_of(probe, clock=clock)
