@@ -64,7 +64,10 @@ def unmapped(address: IPAddress) -> IPAddress:
 
 def is_in(address: IPAddress, networks: Iterable[Network]) -> bool:
     """Whether one of the networks holds the address."""
-    return any(address in network for network in networks)
+    for network in networks:  # noqa: SIM110 - any() would make a generator for each of many calls
+        if address in network:
+            return True
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ decides, even if it says DUNNO. Where the DNS knows nothing, nothing is found.
 """
 
 import asyncio
-import dataclasses
 import functools
 import ipaddress
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -110,7 +109,7 @@ async def check_recipient_access(tx: Transaction, ctx: Context, options: AccessO
         return DUNNO
     verdict = await _asked(options, _mail_keys(recipient, ctx), ctx, Subject.RECIPIENT, recipient.text)
     if verdict.action is Action.PERMIT and not _ROUTING.isdisjoint(recipient.local):
-        return dataclasses.replace(verdict, action=Action.DUNNO)
+        return verdict._replace(action=Action.DUNNO)
     return verdict
 
 

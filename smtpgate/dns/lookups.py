@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from smtpgate.dns.resolver import Answer, RecordType, Resolver, Status, reverse_name
 from smtpgate.values import IPAddress, is_host_name
@@ -13,8 +12,7 @@ from smtpgate.values import IPAddress, is_host_name
 MAX_REVERSE_NAMES = 10
 
 
-@dataclass(frozen=True, slots=True)
-class MailHosts:
+class MailHosts(NamedTuple):
     """Whether a domain can receive mail.
 
     null_mx: it says that it never does (RFC 7505). temporary_failure: nothing is known. At most one of the three is
@@ -27,8 +25,7 @@ class MailHosts:
     temporary_failure: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class HostExists:
+class HostExists(NamedTuple):
     """Whether a name has an address or a mail exchanger. temporary_failure: nobody knows. evidence: the answers."""
 
     evidence: Mapping[str, Any]
@@ -46,8 +43,7 @@ class Confirmation(Enum):
     FAILURE = "temporary failure"
 
 
-@dataclass(frozen=True, slots=True)
-class ConfirmedNames:
+class ConfirmedNames(NamedTuple):
     """The names of an address that lead back to it, in alphabetical order; empty unless outcome is CONFIRMED."""
 
     outcome: Confirmation

@@ -4,7 +4,6 @@ A question has one of four outcomes, and none of them is an exception: a check m
 """
 
 from enum import StrEnum
-from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -81,7 +80,6 @@ class Resolver(Protocol):
         ...
 
 
-@lru_cache(maxsize=256)  # all lists are asked about the same client
 def reverse_name(address: IPAddress) -> str:
     """The name under in-addr.arpa or ip6.arpa that stands for an address (RFC 1035 §3.5, RFC 3596 §2.5)."""
     # int() drops the zone index of a link-local address, with which the standard library fails here.

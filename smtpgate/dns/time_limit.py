@@ -5,20 +5,21 @@ each further one that cannot be answered from memory, as if the DNS had failed: 
 """
 
 import asyncio
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from typing import Protocol
 
 from smtpgate.dns.resolver import Answer, RecordType, Status
 
 # The detail of such a failure: it says nothing about who was asked.
 TIME_IS_OVER = "the time for look-ups is over"
+_MANY = 100  # answers; those that have come are forgotten when there are so many, or the client has its reply
 
 
 class LookupTime:
     """The time that one session's look-ups have.
 
-    phase: how long its client may wait for one answer, in seconds. session: for all answers together. Whoever asks on
-    the session's behalf does so between enter() and leave().
+    phase: how long its client may wait for one answer, in seconds. session: for all answers together. After enter(),
+    whatever the session's task asks, and each task that it starts, is asked on the session's behalf.
     """
 
     __slots__ = ("_began", "_left", "_phase", "_timer", "_waiting", "is_over")
@@ -29,7 +30,7 @@ class LookupTime:
         self._left = session
         self._began = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._waiting: dict[asyncio.Future[Answer], Answer] = {}
+        self._waiting: list[tuple[asyncio.Future[Answer], str, RecordType]] = []
 
     def start(self) -> None:
         """The client waits for a look-up; it may do so already."""
@@ -45,36 +46,38 @@ class LookupTime:
             self._timer = None
             self._left -= asyncio.get_running_loop().time() - self._began
         self.is_over = self._left <= 0
+        self._forget_answered()
 
     def expire(self) -> None:
         """The time is over; the timer calls it."""
         self.is_over = True
-        for answer, failure in self._waiting.items():
-            if not answer.done():
-                answer.set_result(failure)
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            _end(*one)
 
-    def enter(self) -> Token["LookupTime | None"]:
-        """What is asked from now on in this task is asked on the session's behalf."""
-        return _current.set(self)
+    def enter(self) -> None:
+        """This task is the session's."""
+        _current.set(self)
 
-    async def wait(self, answer: asyncio.Future[Answer], failure: Answer) -> Answer:
-        """Wait for an answer. failure: what it is when the time is over."""
+    def limit(self, answer: asyncio.Future[Answer], name: str, kind: RecordType) -> None:
+        """See to it that an answer fails when the time is over. name, kind: the question."""
         if self.is_over:
-            answer.cancel()
-            return failure
-        self._waiting[answer] = failure
-        try:
-            return await answer
-        finally:
-            del self._waiting[answer]
+            _end(answer, name, kind)
+        else:
+            if len(self._waiting) >= _MANY:
+                self._forget_answered()
+            self._waiting.append((answer, name, kind))
+
+    def _forget_answered(self) -> None:
+        self._waiting = [one for one in self._waiting if not one[0].done()]
+
+
+def _end(answer: asyncio.Future[Answer], name: str, kind: RecordType) -> None:
+    if not answer.done():
+        answer.set_result(Answer(name, kind, Status.FAILURE, detail=TIME_IS_OVER))
 
 
 _current: ContextVar[LookupTime | None] = ContextVar("smtpgate.dns.time_limit", default=None)
-
-
-def leave(token: Token[LookupTime | None]) -> None:
-    """Undo LookupTime.enter()."""
-    _current.reset(token)
 
 
 class Asker(Protocol):
@@ -97,6 +100,6 @@ class TimedResolver:
         if isinstance(answer, Answer):
             return answer
         time = _current.get()
-        if time is None:
-            return await answer
-        return await time.wait(answer, Answer(name, kind, Status.FAILURE, detail=TIME_IS_OVER))
+        if time is not None:
+            time.limit(answer, name, kind)
+        return await answer

@@ -4,7 +4,7 @@ import dataclasses
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -52,23 +52,23 @@ class DnsList:
     """A list, and which of its answers count.
 
     zone: its domain. codes: for each of the four numbers of an answer, those that count; None if all do.
-    pattern: the codes as written, with "=". subjects: what it lists.
+    pattern: the codes as written, with "=". subjects: what it lists. public_name: the zone as it may be shown, without
+    the access key in its first label.
     """
 
     zone: str
     codes: tuple[frozenset[int], ...] | None = None
     pattern: str = ""
     subjects: Subjects = "addresses"
+    public_name: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "public_name", self.hide(self.zone))
 
     @property
     def public_text(self) -> str:
         """As written, without the access key: so it stands in records and logs."""
         return self.public_name + self.pattern
-
-    @property
-    def public_name(self) -> str:
-        """The zone as it may be shown: without the access key in its first label."""
-        return self.hide(self.zone)
 
     def hide(self, text: str) -> str:
         """A text without the zone's access key."""
@@ -79,8 +79,7 @@ class DnsList:
         """The name to ask for to learn about an address or a domain."""
         if isinstance(subject, str):
             return f"{subject}.{self.zone}"  # RFC 5782 §3
-        # RFC 5782 §2.1 (octets reversed) and §2.4 (nibbles reversed), as in the names of the reverse zones.
-        return f"{reverse_name(subject).removesuffix('.arpa').rpartition('.')[0]}.{self.zone}"
+        return f"{_reversed(subject)}.{self.zone}"
 
     def fault(self, address: IPAddress) -> Fault | None:
         """Why an answer is no listing, whatever the codes that count; None if it is one."""
@@ -107,6 +106,12 @@ class DnsList:
             self.codes is None
             or all(number in allowed for number, allowed in zip(address.packed, self.codes, strict=True))
         )
+
+
+@lru_cache(maxsize=256)  # all lists are asked about the same client
+def _reversed(address: IPAddress) -> str:
+    # RFC 5782 §2.1 (octets reversed) and §2.4 (nibbles reversed), as in the names of the reverse zones.
+    return reverse_name(address).removesuffix(".arpa").rpartition(".")[0]
 
 
 @lru_cache(maxsize=256)

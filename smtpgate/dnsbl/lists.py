@@ -4,8 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from smtpgate.dns.resolver import Answer, Resolver
 from smtpgate.dns.time_limit import TIME_IS_OVER
@@ -21,8 +20,7 @@ _LATE = 2.0
 _JITTER = random.SystemRandom()
 
 
-@dataclass(frozen=True, slots=True)
-class ListAnswer:
+class ListAnswer(NamedTuple):
     """What a list said about an address or a domain.
 
     codes: its answers that are listings and count, as DnsList.counts() has it. failed: nobody knows (temporary
@@ -93,7 +91,14 @@ class DnsLists:
         if not health.is_asked:
             health.spared()
             return _unbelieved(listing, name, health, {})
-        answer = await self._query(name, health)
+        started = self._monotonic()
+        try:
+            answer = await self._dns.query(name, "A")
+        except asyncio.CancelledError:
+            if self._monotonic() - started >= _LATE:
+                health.was_silent("no answer before a deadline")
+            raise
+        _note_time(health, answer, self._monotonic() - started)
         if self._tests is not None and not health.tested.is_set():
             await health.tested.wait()
         said = _said(listing, answer)
@@ -134,22 +139,6 @@ class DnsLists:
                 self._tests.append(asyncio.create_task(self._keep_testing(listing, health)))
         return health
 
-    async def _query(self, name: str, health: ListHealth) -> Answer:
-        """Ask a question about a client, and note how that went."""
-        started = self._monotonic()
-        try:
-            answer = await self._dns.query(name, "A")
-        except asyncio.CancelledError:
-            if self._monotonic() - started >= _LATE:
-                health.was_silent("no answer before a deadline")
-            raise
-        seconds = self._monotonic() - started
-        if not answer.failed:
-            health.took(seconds)
-        elif answer.detail != TIME_IS_OVER or seconds >= _LATE:  # or else a client could silence a list by slow names
-            health.was_silent(answer.detail or answer.status.value)
-        return answer
-
     async def _keep_testing(self, listing: DnsList, health: ListHealth) -> None:
         while True:
             finding = await self_test(self._uncached, listing, health.kind)
@@ -163,6 +152,14 @@ class DnsLists:
                 if not health.changed.is_set():
                     break
                 health.changed.clear()
+
+
+def _note_time(health: ListHealth, answer: Answer, seconds: float) -> None:
+    """A question about a client has ended after so many seconds."""
+    if not answer.failed:
+        health.took(seconds)
+    elif answer.detail != TIME_IS_OVER or seconds >= _LATE:  # or else a client could silence a list by slow names
+        health.was_silent(answer.detail or answer.status.value)
 
 
 async def ask_once(dns: Resolver, listing: DnsList, subject: IPAddress | str) -> ListAnswer:
@@ -181,7 +178,7 @@ async def reason(dns: Resolver, answer: ListAnswer) -> str | None:
 
 
 def _said(listing: DnsList, answer: Answer) -> ListAnswer:
-    counting = tuple([address for address in answer.records if listing.counts(address)])
+    counting = tuple(filter(listing.counts, answer.records))
     return ListAnswer(listing, answer.name, _evidence(listing, answer), counting, answer.failed)
 
 

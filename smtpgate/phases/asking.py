@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from smtpgate.dns.deadlines import Deadlines
 from smtpgate.dns.interruption import Interruption
-from smtpgate.dns.time_limit import LookupTime, leave
+from smtpgate.dns.time_limit import LookupTime
 from smtpgate.phases.context import Context
 from smtpgate.phases.early import is_cheap
 from smtpgate.phases.facts import Session, Transaction
@@ -64,41 +64,45 @@ class Asker:
         self._limits = limits
         self._running: Deadlines[Interruption] = Deadlines(limits.rule_timeout, Interruption.interrupt, _now)
 
+    def known(self, rule: Rule, tx: Transaction) -> Outcome | None:
+        """What a rule has answered, if that still holds."""
+        kept: Task | Outcome | None = tx.memo_for(rule.spec.input).get(rule.key) if rule.spec.memo else None
+        if isinstance(kept, asyncio.Task):
+            return kept.result() if kept.done() and not kept.cancelled() else None
+        return kept
+
     async def outcome(self, rule: Rule, tx: Transaction) -> Outcome:
         """Ask a rule, or take the answer that still holds."""
+        known = self.known(rule, tx)
+        if known is not None:
+            return known
+        if rule.spec.lookup:
+            self._time(tx.session).start()
         if not rule.spec.memo:
-            if rule.spec.lookup:
-                self._time(tx.session).start()
             return await self._ask(rule, tx)
         memo = tx.memo_for(rule.spec.input)
-        kept = memo.get(rule.key)
-        if rule.spec.lookup and not isinstance(kept, Outcome):
-            self._time(tx.session).start()
-        if kept is None:
-            kept = await self._ask(rule, tx)
-        elif isinstance(kept, asyncio.Task):
-            kept = await kept
-        memo[rule.key] = kept
-        outcome: Outcome = kept
+        started = memo.get(rule.key)
+        outcome = memo[rule.key] = await (started or self._ask(rule, tx))
         return outcome
 
     def _time(self, session: Session) -> LookupTime:
         """What the look-ups of a session have; only those that look something up have it."""
         if session.lookup_time is None:
             session.lookup_time = LookupTime(self._limits.phase_timeout, self._limits.session_timeout)
+            session.lookup_time.enter()
         return session.lookup_time
 
     def start(self, rule: Rule, tx: Transaction) -> Task | Outcome | None:
         """Start asking a rule in the background, unless it was; None if too much is in flight."""
         memo = tx.memo_for(rule.spec.input)
         kept: Task | Outcome | None = memo.get(rule.key)
-        tasks = tx.session.tasks
-        if kept is None and len(tasks) < self._limits.tasks_per_session:
+        if kept is None and tx.session.has_room_for(self._limits.tasks_per_session):
+            if rule.spec.lookup:
+                self._time(tx.session)  # now: the task takes over whose task this one is
             kept = asyncio.create_task(
                 self._ask_for_score(rule, tx) if rule.spec.score == "asks" else self._ask(rule, tx)
             )
-            tasks.add(kept)
-            kept.add_done_callback(tasks.discard)
+            tx.session.tasks.add(kept)
             if rule.spec.memo:
                 memo[rule.key] = kept
         return kept
@@ -111,7 +115,6 @@ class Asker:
         """Run the check, bounded in time; whatever goes wrong inside it becomes the rule's on_error."""
         started = time.perf_counter()
         error = None
-        within = self._time(tx.session).enter() if rule.spec.lookup else None
         limit = None if is_cheap(rule) or rule.spec.own_deadline else self._limit()
         try:
             verdict = await rule.check(tx, self._ctx)
@@ -127,8 +130,6 @@ class Asker:
         finally:
             if limit is not None:
                 self._running.stop(limit)
-            if within is not None:
-                leave(within)
         if error is not None:
             verdict = _ON_ERROR[rule.on_error]
         return Outcome(verdict, (time.perf_counter() - started) * 1000, error)

@@ -97,7 +97,7 @@ class Engine:
     async def _start_ahead(self, rules: Sequence[Rule], tx: Transaction) -> None:
         """Start the look-ups of a list, up to the cheap rule that ends it."""
         for rule in rules:
-            if self._is_not_asked(rule, tx):
+            if rule.for_some and self._is_not_asked(rule, tx):
                 continue
             if starts_early(rule):
                 self._asker.start(rule, tx)
@@ -147,7 +147,7 @@ class Engine:
         if_reject: Decision | None = None
         nested, remaining = 0, iter(rules)
         while (rule := next(remaining, None)) is not None and not (if_permit and if_reject):
-            if self._is_not_asked(rule, tx):
+            if rule.for_some and self._is_not_asked(rule, tx):
                 continue
             verdict = await self._verdict(rule, tx, record)
             if verdict.rules:  # they are asked in this place
@@ -160,6 +160,8 @@ class Engine:
             if rule.shadow or verdict is DUNNO:
                 continue
             _keep(rule, verdict, tx)
+            if verdict.action is Action.DUNNO:
+                continue
             decision = Decision(verdict.reply, rule.text)
             match verdict.action:
                 case Action.PERMIT:
@@ -171,15 +173,13 @@ class Engine:
                     if_permit = if_permit or decision
                 case Action.DEFER_IF_REJECT:
                     if_reject = if_reject or decision
-                case Action.DUNNO:
-                    pass
         return None, if_permit
 
     async def _verdict(self, rule: Rule, tx: Transaction, record: Record) -> Verdict:
         """Ask a rule whose turn it is, and note it in the record."""
         if rule.shadow:
             return await self._shadow(rule, tx, record)
-        outcome = await self._asker.outcome(rule, tx)
+        outcome = self._asker.known(rule, tx) or await self._asker.outcome(rule, tx)
         self._list(rule, tx, record, outcome)
         return _without_refusal(outcome) if rule.warns else outcome.verdict
 
@@ -280,7 +280,7 @@ def _without_refusal(outcome: Outcome) -> Verdict:
     verdict = outcome.verdict
     if outcome.error is not None or verdict.action not in _REFUSES:
         return verdict
-    return dataclasses.replace(verdict, action=Action.DUNNO)
+    return verdict._replace(action=Action.DUNNO)
 
 
 def _fill(entry: RuleEntry, outcome: Outcome) -> None:

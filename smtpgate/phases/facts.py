@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from smtpgate.mailauth.message import HeaderEdit, Message
 from smtpgate.phases.score import Points, Score
@@ -27,8 +27,7 @@ Memo = dict[Any, Any]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """A mailbox of the envelope (RFC 5321 §4.1.2).
 
     text: as the client wrote it, without brackets and source route; "" for the null sender.
@@ -159,6 +158,16 @@ class Session:
     def login(self) -> str | None:
         """Who the client has proved to be, None if it has not."""
         return self.via[-1].login or None if self.via else None
+
+    def has_room_for(self, most: int) -> bool:
+        """Whether fewer than `most` of its look-ups are in flight."""
+        if len(self.tasks) >= most:
+            self.forget_finished()
+        return len(self.tasks) < most
+
+    def forget_finished(self) -> None:
+        """Keep only those look-ups that are in flight."""
+        self.tasks = {task for task in self.tasks if not task.done()}
 
     def set_helo(self, name: str, *, esmtp: bool) -> None:
         """A new HELO or EHLO: what was found out about the former one no longer holds."""

@@ -36,6 +36,7 @@ class Settling:
             settling.add_done_callback(self._settling.discard)
         else:
             _hand_over(record, then)
+        tx.session.forget_finished()
 
     def end_session(self, session: Session) -> None:
         """The client is gone: stop every look-up that no record waits for."""

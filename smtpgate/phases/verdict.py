@@ -1,9 +1,9 @@
 """What a check answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from smtpgate.mailauth.authentication_results import MethodResult
 from smtpgate.mailauth.message import HeaderEdit
@@ -25,8 +25,7 @@ class Action(StrEnum):
     DEFER_IF_REJECT = "defer_if_reject"  # goes on; if a later rule of the list answers 5xx, the reply is sent
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """A check's answer.
 
     evidence: plain data (JSON types) that the record keeps. results: what the check found for the
@@ -37,7 +36,7 @@ class Verdict:
 
     action: Action
     reply: Reply | None = None
-    evidence: Evidence = field(default_factory=dict)
+    evidence: Evidence = MappingProxyType({})
     results: tuple[MethodResult, ...] = ()
     received_spf: str | None = None
     points: tuple[Points, ...] = ()
@@ -51,8 +50,7 @@ class Verdict:
         return self.action in (Action.PERMIT, Action.REJECT, Action.DEFER)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What a phase decided. reply: None if the dialog goes on. rule: who decided, as written in the configuration."""
 
     reply: Reply | None = None

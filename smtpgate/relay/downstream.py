@@ -9,8 +9,7 @@ from smtpgate.content import Content
 State = Literal["up", "aside", "probing"]
 
 
-@dataclass(frozen=True, slots=True)
-class RelayReply:
+class RelayReply(NamedTuple):
     """What the downstream answered. code: 200–599. enhanced: such as "5.1.1", None if it sent none. text: its
     text without codes, lines joined by a blank; not yet made safe for anybody else.
     """

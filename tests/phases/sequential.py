@@ -4,7 +4,6 @@ What the engine decides must be what this decides, however fast or slow the answ
 """
 
 import asyncio
-import dataclasses
 from collections.abc import Mapping, Sequence
 
 from smtpgate.mailauth.message import UNCHANGED
@@ -94,7 +93,7 @@ class Sequential:
             self.reached.add(rule.text)
             verdict = await self._ask(rule, tx)
             if rule.warns and verdict is not FAILED[rule.on_error] and verdict.action in REFUSALS:
-                verdict = dataclasses.replace(verdict, action=Action.DUNNO)
+                verdict = verdict._replace(action=Action.DUNNO)
             if verdict.rules and not (rule.shadow and (rule.spec.lookup or rule.spec.effects)):
                 nested += 1
                 if nested <= 100:

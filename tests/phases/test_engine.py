@@ -1,7 +1,6 @@
 """The heart: which sequences of verdicts lead to which reply, and in which phase."""
 
 import asyncio
-import dataclasses
 
 import pytest
 
@@ -221,7 +220,7 @@ async def test_a_rule_that_warns_alone_lets_pass() -> None:
 
 async def test_what_a_rule_that_warns_wants_done_is_done() -> None:
     hold = MessageAction(Deed.HOLD, "")
-    client = Client(rule(Phase.RCPT, Question(dataclasses.replace(DUNNO, deeds=(hold,))), warns=True))
+    client = Client(rule(Phase.RCPT, Question(DUNNO._replace(deeds=(hold,))), warns=True))
     await client.up_to_rcpt()
     assert client.tx.deeds == (hold,)
 

@@ -1,7 +1,6 @@
 """Rules that a verdict puts in its place, and what verdicts ask to be done with the message."""
 
 import asyncio
-import dataclasses
 
 import pytest
 
@@ -21,7 +20,7 @@ def asks(action: Action, text: str = "inner", *, shadow: bool = False) -> Rule:
 
 
 def leads_to(*rules: Rule, shadow: bool = False) -> Rule:
-    verdict = dataclasses.replace(DUNNO, rules=rules)
+    verdict = DUNNO._replace(rules=rules)
     return rule(Phase.RCPT, Question(verdict), text="table", shadow=shadow)
 
 
@@ -56,7 +55,7 @@ async def test_they_may_lead_further() -> None:
 async def test_rules_that_lead_to_themselves_end() -> None:
     question = Question()
     endless = rule(Phase.RCPT, question, text="table", memo=False)
-    question.verdict = dataclasses.replace(DUNNO, rules=(endless,))
+    question.verdict = DUNNO._replace(rules=(endless,))
     client = Client(endless)
     assert await client.up_to_rcpt() == ENDLESS
     assert question.asked == 101
@@ -65,7 +64,7 @@ async def test_rules_that_lead_to_themselves_end() -> None:
 async def test_in_shadow_mode_they_change_nothing_not_even_without_end() -> None:
     question = Question()
     endless = rule(Phase.RCPT, question, text="table", memo=False, shadow=True)
-    question.verdict = dataclasses.replace(DUNNO, rules=(endless, asks(Action.REJECT, shadow=True)), deeds=(HOLD,))
+    question.verdict = DUNNO._replace(rules=(endless, asks(Action.REJECT, shadow=True)), deeds=(HOLD,))
     client = Client(endless)
     decision = await client.up_to_rcpt()
     assert decision.reply is None
