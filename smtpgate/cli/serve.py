@@ -10,6 +10,7 @@ import uvloop
 from smtpgate.cli.settings import add_config_option, load_settings, read_settings
 from smtpgate.config.settings import Settings
 from smtpgate.server.line_output import LineOutput
+from smtpgate.server.news import serve_alone
 from smtpgate.server.privileges import PrivilegeError, drop_privileges
 from smtpgate.server.sockets import ListenError, ListeningSockets
 from smtpgate.server.supervisor import Supervisor
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     write_log = LineOutput(sys.stdout.fileno()).write
     if args.no_fork:
         freeze()
-        uvloop.run(Worker(settings, open_sockets, write_log).run(ready))
+        uvloop.run(serve_alone(Worker(settings, open_sockets, write_log), ready))
         return 0
     return Supervisor(
         settings,

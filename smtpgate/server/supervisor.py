@@ -20,7 +20,7 @@ from smtpgate.config.errors import ConfigErrors
 from smtpgate.config.settings import Settings
 from smtpgate.server.control import Answer, ControlError, ControlServer
 from smtpgate.server.generation import Generation
-from smtpgate.server.list_news import ListNews
+from smtpgate.server.news import News
 from smtpgate.server.reports import Reporter
 from smtpgate.server.restart import RestartNeeded, check_reload
 from smtpgate.server.sockets import ListenError, ListeningSockets
@@ -75,7 +75,7 @@ class Supervisor:
         self._wake, self._waker = socket.socketpair()
         self._control = ControlServer(settings.server.control, self._selector, self._requested)
         self._clients = ClientTable(_COLUMNS)
-        self._list_news = ListNews()
+        self._news = News()
         self._current: Generation | None = None
         self._coming: Generation | None = self._generation(settings)
         self._reload_next: list[Answer] = []  # who asked for a reload that has not begun
@@ -202,7 +202,7 @@ class Supervisor:
         if not worker.read():
             self._selector.unregister(worker.reports)
         serving = self._current.workers if self._current is not None else []
-        self._list_news.hear(one.report["lists"] for one in serving if one.report is not None)
+        self._news.hear([one.report for one in serving if one.report is not None])
 
     def _reap(self, now: float) -> None:
         for worker in list(self._workers):

@@ -62,9 +62,9 @@ class Gate:
         self.program: Program
         self._talks: list[Talk] = []
 
-    def start(self) -> "Gate":
+    def start(self, *options: str) -> "Gate":
         """Run it, until it listens."""
-        self.program = self.run_serve()
+        self.program = self.run_serve(*options)
         self.program.wait_for("^smtpgate listens on ")
         return self
 

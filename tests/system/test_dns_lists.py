@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from tests.dns.name_server import name_server, wire
@@ -58,13 +58,13 @@ class Lists:
 
 
 @contextlib.asynccontextmanager
-async def gate(directory: Path, lists: Lists, *rules: str) -> AsyncIterator[Gate]:
+async def gate(directory: Path, lists: Lists, *rules: str, options: Sequence[str] = ()) -> AsyncIterator[Gate]:
     lists.zones.setdefault("domains", good("bad.example.net"))
     async with name_server(lists.answer) as server:
         written = ", ".join(f'"{rule}"' for rule in rules)
         config = _CONFIG.replace("NAMESERVER", str(server.port)).replace("RULES", written)
         gate = Gate(directory, config=config)
-        await asyncio.to_thread(gate.start)
+        await asyncio.to_thread(gate.start, *options)
         try:
             yield gate
         finally:
@@ -117,6 +117,13 @@ async def test_bad_lists_refuse_nobody(tmp_path: Path) -> None:
     assert len(states) == 5
     assert "it answered 127.255.255.254: it refuses open resolvers" in told
     assert "suspended: it lists 127.0.0.1, so probably everything" in why.stdout
+
+
+async def test_one_process_tells_of_its_lists_too(tmp_path: Path) -> None:
+    lists = Lists(everything=BEHAVIOURS["everything"])
+    async with gate(tmp_path, lists, "reject_rbl_client everything.example", options=("--no-fork",)) as server:
+        line = r"WARNING: everything.example \(IPv4\) is suspended: it lists 127.0.0.1"
+        await asyncio.to_thread(server.program.wait_for, line)
 
 
 async def test_a_list_comes_back(tmp_path: Path) -> None:

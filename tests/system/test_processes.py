@@ -242,9 +242,7 @@ def test_nobody_to_ask(tmp_path: Path) -> None:
 
 
 def test_one_process_for_debuggers(tmp_path: Path) -> None:
-    gate = Gate(tmp_path, "maildir:mail")
-    gate.program = gate.run_serve("--no-fork")
-    gate.program.wait_for("^smtpgate listens on ")
+    gate = Gate(tmp_path, "maildir:mail").start("--no-fork")
     send(gate)
     assert gate.command("status").returncode == 1
     gate.stop()
