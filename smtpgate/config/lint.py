@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from smtpgate.config.errors import ConfigError
+from smtpgate.config.placed import Placed
 from smtpgate.config.relaying import Leak, RelayWalk, is_guard
-from smtpgate.config.rules import Placed
 from smtpgate.config.table_keys import unreachable_keys
 from smtpgate.dnsbl.dead import death_of
 from smtpgate.dnsbl.documented import documented

@@ -9,10 +9,11 @@ from smtpgate.config.document import Document, Field, written
 from smtpgate.config.errors import ConfigError, ConfigErrors, nearest, quote
 from smtpgate.config.lines import Path
 from smtpgate.config.lint import Lint
+from smtpgate.config.placed import Placed
 from smtpgate.config.policies import ReadPolicy, read_policies
 from smtpgate.config.relay import RelaySettings, RouteSettings, check_relay, check_routes
 from smtpgate.config.relaying import RelayWalk
-from smtpgate.config.rules import Placed, RuleReader
+from smtpgate.config.rules import RuleReader
 from smtpgate.config.settings import (
     SECTIONS,
     DnsSettings,

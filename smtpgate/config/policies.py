@@ -7,8 +7,9 @@ from typing import Any
 from smtpgate.config.document import Document
 from smtpgate.config.errors import nearest, quote
 from smtpgate.config.lines import Path
+from smtpgate.config.placed import Placed
 from smtpgate.config.relay import route_domain
-from smtpgate.config.rules import Placed, RuleReader
+from smtpgate.config.rules import RuleReader
 from smtpgate.phases.phase import Phase
 from smtpgate.phases.policy import Policy
 from smtpgate.values import ElementErrors, list_of

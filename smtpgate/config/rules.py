@@ -10,6 +10,8 @@ from smtpgate.config.classes import Classes, in_mode, split_names
 from smtpgate.config.document import Document, Field, written
 from smtpgate.config.errors import nearest, quote
 from smtpgate.config.lines import Path
+from smtpgate.config.list_order import check_guard, check_order, means_guard
+from smtpgate.config.placed import Placed
 from smtpgate.config.postfix import ALIASES, GONE, NOT_HERE
 from smtpgate.config.tables import TableReader
 from smtpgate.config.toml import inline
@@ -45,16 +47,6 @@ class RuleSettings:
         choice("defer", "permit", "skip"), "defer", "what a failure inside the rule means; the default is the check's"
     )
     score: int = option(points, 0, "points that its refusal or permission gives to the score, and nothing else happens")
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A rule and its place in the file. effective: the rule as a table, with every default."""
-
-    rule: Rule
-    path: Path
-    line: int | None
-    effective: Mapping[str, Any]
 
 
 class RuleReader:
@@ -110,10 +102,10 @@ class RuleReader:
             return []
         items = [found for index, item in enumerate(rules) for found in self._expand((*path, index), item)]
         placed = [self._rule(phase, place, item) for place, item in items]
-        self._check_order([rule for rule in placed if rule])
+        check_order(self._document, [rule for rule in placed if rule])
         unread = [item for (_, item), rule in zip(items, placed, strict=True) if rule is None]
-        if phase is Phase.RCPT and not any(map(self._means_guard, unread)):
-            self._check_guard(path, [rule for rule in placed if rule])
+        if phase is Phase.RCPT and not any(means_guard(item, self._registry) for item in unread):
+            check_guard(self._document, path, [rule for rule in placed if rule], self._registry)
         return placed
 
     def bind(self, names: str, place: Place) -> tuple[Rule, ...]:
@@ -285,59 +277,6 @@ class RuleReader:
             return Input.RECIPIENT
         # DATA has no recipient if there were several, and is asked all the same.
         return Input.SENDER if phase is Phase.DATA else KNOWN_IN[phase]
-
-    def _means_guard(self, item: Any) -> bool:
-        """Whether a rule that could not be read was probably meant to be a relay guard: one error is enough then."""
-        text = item.get("rule") if isinstance(item, dict) else item
-        guards = [name for name, spec in self._registry.items() if spec.guard]
-        return isinstance(text, str) and bool(nearest(text.partition(" ")[0], guards))
-
-    def _check_order(self, rules: Sequence[Placed]) -> None:
-        """Refuse rules behind one that always ends the list, and those that stand there twice."""
-        end: Placed | None = None
-        seen: dict[str, Placed] = {}
-        for placed in rules:
-            text = placed.rule.text
-            if end is not None:
-                problem = f"{text} is never reached: {end.rule.text} in line {end.line} always ends this list"
-                self._document.error(placed.path, problem)
-            elif text in seen and seen[text].rule.check is placed.rule.check and placed.path[0] != "classes":
-                self._document.error(placed.path, f"{text} stands in line {seen[text].line} already")
-            elif placed.rule.spec.terminal and not placed.rule.shadow:
-                end = placed
-            seen.setdefault(text, placed)
-
-    def _check_guard(self, path: Path, rules: Sequence[Placed]) -> None:
-        """Refuse a list that would accept mail from strangers to strangers.
-
-        A guard must be reached and enforced, and a failure inside it must not let mail through; nor may a failure of
-        a rule before it end the list (PERMIT would).
-        """
-        asleep = ""
-        for placed in rules:
-            rule = placed.rule
-            if rule.spec.guard and (rule.shadow or rule.on_error != "defer"):
-                why = "is in shadow mode" if rule.shadow else f'has on_error = "{rule.on_error}"'
-                asleep = asleep or f"; {rule.text} in line {placed.line} {why} and guards nothing"
-            elif rule.warns and self._registry[rule.spec.name].guard:
-                asleep = asleep or f"; {rule.text} in line {placed.line} only warns and guards nothing"
-            elif rule.shadow:
-                continue
-            elif rule.spec.guard:
-                return
-            elif rule.spec.score == "gives" and self._registry[rule.spec.name].guard:
-                asleep = asleep or f"; {rule.text} in line {placed.line} gives points and guards nothing"
-            elif rule.spec.terminal:
-                asleep = asleep or f"; {rule.text} in line {placed.line} lets everything in before any guard"
-                break
-            elif rule.on_error == "permit":
-                problem = (
-                    f'{rule.text} has on_error = "permit" before the relay guard, so its failure would let any mail in'
-                )
-                self._document.error(placed.path, problem, hint='use "skip", or put it behind the guard')
-        self._document.error(
-            path, f"this list would make an open relay{asleep}", hint='it needs "reject_unauth_destination", enforced'
-        )
 
 
 def _asking(spec: CheckSpec, use: TableUse) -> CheckSpec:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Flag, auto
 
 from smtpgate.config.errors import ConfigError
-from smtpgate.config.rules import Placed
+from smtpgate.config.placed import Placed
 from smtpgate.phases.access_table import AccessTable, TableUse
 from smtpgate.phases.named_rules import named_by_tables
 from smtpgate.tables.indexed import Indexed
