@@ -13,12 +13,14 @@ class Classes:
     """The lists of [classes]. taken: names that rules have."""
 
     def __init__(self, document: Document, taken: Container[str] = ()) -> None:
-        self._lists = document.table("classes")
-        for name, rules in self._lists.items():
+        self._lists: dict[str, Any] = {}
+        for name, rules in document.table("classes").items():
             if not isinstance(rules, list):
                 document.error(("classes", name), f"{quote(rules)} is not a list", "a list of rules")
             if name in taken or name == "warn_if_reject":
                 document.error(("classes", name), f"{name} is a rule", "a name that no rule has")
+            else:
+                self._lists[name] = rules
 
     @property
     def names(self) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from smtpgate.config.errors import ConfigError, ConfigErrors, nearest, quote
 from smtpgate.config.lines import Path, find_lines
+from smtpgate.config.postfix import right_name
 from smtpgate.tables.source import BadLines
 from smtpgate.values import ElementErrors, NotOneOf
 
@@ -70,7 +71,7 @@ class Document:
         for key in table:
             if key not in names:
                 problem = f"{named}: unknown option {quote(key)}" if named else "unknown option"
-                self.error((*path, key), problem, hint=nearest(key, names))
+                self.error((*path, key), problem, hint=right_name(key, names))
         values = {}
         for field in fields:
             if field.name in table:

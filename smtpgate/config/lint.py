@@ -59,6 +59,7 @@ class Lint:
         for placed in rules:
             self._dns_lists(one, placed)
             self._code(one, placed)
+            self._service(one, placed)
         self._unreachable(one)
         self._order(one)
 
@@ -120,6 +121,14 @@ class Lint:
         if rule.mode == "enforce" and rule.spec.score is None and getattr(rule.options, "code", None) == 450:
             problem = f"{rule.text} answers 450, and clients try again for days"
             self._add(self.notes, one.where, placed, problem, "when its record is clean, code = 550 refuses for good")
+
+    def _service(self, one: _List, placed: Placed) -> None:
+        """Sockets whose place depends on where the server was started."""
+        service = getattr(placed.rule.options, "service", None)
+        if service is not None and service.path and not service.path.startswith("/"):
+            problem = f"{service} is looked for where smtpgate is started"
+            hint = f'Postfix looks in its queue_directory: "unix:/var/spool/postfix/{service.path}"'
+            self._add(self.warnings, one.where, placed, problem, hint)
 
     def _unreachable(self, one: _List) -> None:
         """Rules behind what always ends their list, and rules whose answer is known already."""

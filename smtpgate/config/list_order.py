@@ -60,7 +60,7 @@ def check_guard(document: Document, path: Path, rules: Sequence[Placed], registr
 
 
 def means_guard(item: Any, registry: Mapping[str, CheckSpec]) -> bool:
-    """Whether a rule that could not be read was probably meant to be a relay guard: one error is enough then."""
+    """Whether what could not be read probably was to be, or to hold, a relay guard: one error is enough then."""
     text = item.get("rule") if isinstance(item, dict) else item
     guards = [name for name, spec in registry.items() if spec.guard]
-    return isinstance(text, str) and bool(nearest(text.partition(" ")[0], guards))
+    return isinstance(text, str) and any(nearest(word.strip(","), guards) for word in text.split())

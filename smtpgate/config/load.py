@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from smtpgate.config.document import Document, Field, written
-from smtpgate.config.errors import ConfigError, ConfigErrors, nearest, quote
+from smtpgate.config.errors import ConfigError, ConfigErrors, quote
 from smtpgate.config.lines import Path
 from smtpgate.config.lint import Lint
 from smtpgate.config.placed import Placed
 from smtpgate.config.policies import ReadPolicy, read_policies
+from smtpgate.config.postfix import right_name
 from smtpgate.config.relay import RelaySettings, RouteSettings, check_relay, check_routes
 from smtpgate.config.relaying import RelayWalk
 from smtpgate.config.rules import RuleReader
@@ -131,7 +132,7 @@ def _check_section_names(document: Document) -> None:
             continue
         owner = next((section for section, options in SECTIONS.items() if name in _names(options)), None)
         if isinstance(value, dict) or owner is None:
-            document.error((name,), "unknown section", hint=nearest(name, names))
+            document.error((name,), "unknown section", hint=right_name(name, names))
         else:
             document.error((name,), "this option stands outside of its section", hint=f"put it under [{owner}]")
 

@@ -12,7 +12,7 @@ from smtpgate.config.errors import nearest, quote
 from smtpgate.config.lines import Path
 from smtpgate.config.list_order import check_guard, check_order, means_guard
 from smtpgate.config.placed import Placed
-from smtpgate.config.postfix import ALIASES, GONE, NOT_HERE
+from smtpgate.config.postfix import ALIASES, GONE, NOT_HERE, in_one_string, right_name
 from smtpgate.config.tables import TableReader
 from smtpgate.config.toml import inline
 from smtpgate.phases.access_result import ACTIONS
@@ -84,7 +84,7 @@ class RuleReader:
         for key in table:
             if key not in keys:
                 expected = "one of " + ", ".join(keys)
-                self._document.error(("phases", key), "unknown phase", expected, nearest(key, [*keys]))
+                self._document.error(("phases", key), "unknown phase", expected, right_name(key, [*keys]))
         return self.read_lists(("phases",), {phase.key: [] for phase in Phase} | dict(table))
 
     def read_lists(self, path: Path, table: Mapping[str, Any], *, policy: str = "") -> dict[Phase, list[Placed]]:
@@ -151,7 +151,7 @@ class RuleReader:
         name = ALIASES.get(name, name)
         spec = self._registry.get(name)
         if spec is None:
-            self._refuse_name(path, name)
+            self._refuse_name(path, [name, *arguments])
             return None
         if not self._permits and name.startswith("permit"):
             self._document.error(path, f"{name} is not allowed for names that strangers choose")
@@ -171,13 +171,15 @@ class RuleReader:
             return None
         return self._rule(phase, path, {**table, "rule": " ".join(words), "mode": "warn"})
 
-    def _refuse_name(self, path: Path, name: str) -> None:
+    def _refuse_name(self, path: Path, words: Sequence[str]) -> None:
+        name = words[0]
         if name in GONE:
             self._document.error(path, f"{name} is no longer Postfix's either", GONE[name])
         elif name in NOT_HERE:
             self._document.error(path, f"{name} is Postfix's, and cannot be here", hint=NOT_HERE[name])
         else:
-            self._document.error(path, f"unknown rule {quote(name)}", hint=nearest(name, [*self._registry]))
+            hint = in_one_string(words, self._registry) or nearest(name, [*self._registry])
+            self._document.error(path, f"unknown rule {quote(name)}", hint=hint)
 
     def _with_arguments(
         self, path: Path, spec: CheckSpec, arguments: Sequence[str], table: Mapping[str, Any]
@@ -188,7 +190,7 @@ class RuleReader:
         if len(arguments) > len(names):
             most = {0: "no argument", 1: "one argument"}.get(len(names), f"{len(names)} arguments")
             problem = f"{spec.name} takes {most}: {quote(arguments[len(names)])} is too much"
-            self._document.error(path, problem)
+            self._document.error(path, problem, hint=in_one_string([spec.name, *arguments], self._registry))
             return None
         by_position = dict(zip(names, arguments, strict=False))
         for twice in by_position.keys() & given.keys():

@@ -95,6 +95,9 @@ class Place:
     subject: Subject | None = None
 
 
+# Postfix's tables that ask others (DATABASE_README).
+_NOT_READ = ("ldap", "memcache", "mongodb", "mysql", "nis", "nisplus", "pgsql", "socketmap", "sqlite", "tcp")
+
 Bind = Callable[[str, Place], tuple[Rule, ...]]
 
 
@@ -208,10 +211,18 @@ def table_option(value: Any, *, permits: bool = True) -> TableReference | TableU
     if isinstance(value, str) and _names_a_table(value):
         kind, colon, name = value.partition(":")
         return TableReference(kind, name, permits) if colon else TableReference("", value, permits)
+    raise ValueError(_expected(value))
+
+
+def _expected(value: Any) -> str:
+    """What a table would be, for whoever wrote something else."""
+    kind, _, name = value.partition(":") if isinstance(value, str) else ("", "", "")
+    if kind == "proxy":
+        return f'"{name}" itself: nothing here needs a proxy'
+    if kind in _NOT_READ:
+        return f'a file with its answers such as "hash:/etc/postfix/access", or "store:NAME": no {kind} is asked'
     types = ", ".join(f"{kind}:" for kind in FILE_TYPES)
-    raise ValueError(
-        f'a table such as "hash:/etc/postfix/access" ({types}), "store:NAME", "static:ACTION" or a name in [tables]'
-    )
+    return f'a table such as "hash:/etc/postfix/access" ({types}), "store:NAME", "static:ACTION" or a name in [tables]'
 
 
 def _in_short(table: Mapping[str, Any]) -> str:

@@ -1,10 +1,14 @@
-"""Rules as Postfix's main.cf has them: warn_if_reject, and names of old."""
+"""What Postfix's main.cf has and this has too: warn_if_reject, names of old, parameters."""
+
+import dataclasses
+import re
 
 import pytest
 
 from smtpgate.checks.registry import REGISTRY
 from smtpgate.config.load import load
-from smtpgate.config.postfix import ALIASES, GONE, NOT_HERE
+from smtpgate.config.postfix import ALIASES, GONE, NOT_HERE, PARAMETERS
+from smtpgate.config.settings import SECTIONS
 from smtpgate.config.toml import dump, inline
 from smtpgate.phases.phase import Phase
 from smtpgate.phases.rule import Rule
@@ -52,3 +56,10 @@ def test_what_is_shown_has_the_names_of_today() -> None:
 def test_a_name_is_only_one_of_them() -> None:
     assert len({*REGISTRY, *ALIASES, *GONE, *NOT_HERE}) == sum(map(len, (REGISTRY, ALIASES, GONE, NOT_HERE)))
     assert set(ALIASES.values()) <= REGISTRY.keys()
+
+
+@pytest.mark.parametrize("here", sorted({*PARAMETERS.values()}))
+def test_parameters_of_main_cf_lead_to_options(here: str) -> None:
+    [(option, section)] = re.findall(r"^(\w+) in \[+(\w+)\]+$", here)
+    options = {name: {field.name for field in dataclasses.fields(of)} for name, of in SECTIONS.items()}
+    assert option in (options | {"phases": {phase.key for phase in Phase}})[section]
