@@ -19,7 +19,8 @@ class Fate:
 
     digit: 2 for the usual answer, 4 and 5 for a refusal, 0 for "421" and the end of the connection.
     done: what was asked is done, if it is not refused. sent: so many octets of the reply go out, then the connection is
-    closed, or hangs; None for all of it. cut: the reply comes in two pieces. parting: 421 follows it, and the end.
+    closed, or hangs; None for all of it. cut: the reply comes in two pieces. behind: what comes with the end of it,
+    and is no reply; nobody listens any more then. parting: 421 follows it, and the end.
     """
 
     digit: int = 2
@@ -27,6 +28,7 @@ class Fate:
     sent: int | None = None
     hangs: bool = False
     cut: int = 0
+    behind: bytes = b""
     parting: bool = False
 
 
@@ -194,10 +196,10 @@ class _Wire(asyncio.Transport):
             self._server.saved(Save(recipient, known=sent == len(reply) and self._listens))
         if self._listens:
             self._say(reply[: min(fate.cut, sent)])
-            self._say(reply[min(fate.cut, sent) : sent])
+            self._say(reply[min(fate.cut, sent) : sent] + (fate.behind if sent == len(reply) else b""))
             if fate.parting and sent == len(reply):
                 self._say(b"421 4.4.2 Idle\r\n")
-            if not fate.digit or fate.parting or not fate.done or fate.sent is not None:
+            if not fate.digit or fate.parting or fate.behind or not fate.done or fate.sent is not None:
                 self._break_off(hangs=fate.hangs)
         return done
 

@@ -202,18 +202,18 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Collect replies."""
         try:
-            replies = self._parser.feed(data)
+            for reply in self._parser.feed(data):
+                if not self._owed:
+                    # Most often 421 on an idle connection.
+                    self.fail(ConnectionGone(f"downstream said {reply.joined()} unasked"))
+                    return
+                self._owed -= 1
+                self._replies.append(reply)
         except Nonsense as nonsense:
+            # What was answered before it counts: a message that was taken must not be sent again.
             self.fail(DownstreamUnavailable(f"downstream does not speak SMTP: {nonsense}"))
             return
-        for reply in replies:
-            if not self._owed:
-                # Most often 421 on an idle connection.
-                self.fail(ConnectionGone(f"downstream said {reply.joined()} unasked"))
-                return
-            self._owed -= 1
-            self._replies.append(reply)
-        if replies:
+        if self._replies:
             self._wake()
 
     def eof_received(self) -> None:

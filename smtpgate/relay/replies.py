@@ -1,14 +1,21 @@
-"""Replies as they come in from the downstream: bytes in, whole replies out. No input or output is done here."""
+"""Replies as they come in from the downstream: bytes in, whole replies out. No input or output is done here.
+
+What is odd, and still says yes or no, counts as it does for Postfix's smtp(8) (smtp_chat_resp): lines that are too
+long, lone LFs, codes that change within their class. Else a message that was taken would be sent again and again.
+"""
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 from smtpgate.relay.downstream import RelayReply
 
-# RFC 5321 §4.5.3.1.5 allows 512 octets a line; we are generous, and bounded.
+# RFC 5321 §4.5.3.1.5 allows 512 octets a line; what is behind so many is not looked at (Postfix: line_length_limit).
 MAX_LINE = 2048
+# In one reply. Postfix stops only when the time is up.
 MAX_LINES = 100
+MAX_OCTETS = 1 << 18
 # Of the lines together: every answer is kept in the record, and there may be hundreds in one.
 MAX_TEXT = 2048
 # RFC 5321 §4.2: three digits, then a blank (last line), a hyphen (more follow) or nothing.
@@ -47,10 +54,11 @@ class Nonsense(Exception):
 class ReplyParser:
     """Collects lines until replies are complete. Lines end with CR LF; a lone LF is tolerated."""
 
-    __slots__ = ("_code", "_rest", "_texts")
+    __slots__ = ("_code", "_octets", "_rest", "_texts")
 
     def __init__(self) -> None:
         self._rest = b""
+        self._octets = 0
         self._code = b""
         self._texts: list[bytes] = []
 
@@ -59,21 +67,26 @@ class ReplyParser:
         """Whether no part of a reply has come in."""
         return not self._rest and not self._texts
 
-    def feed(self, data: bytes) -> list[WireReply]:
-        """Take what was received and return the replies that it completes. Raises Nonsense."""
-        replies: list[WireReply] = []
-        *lines, self._rest = (self._rest + data if self._rest else data).split(b"\n")
+    def feed(self, data: bytes) -> Iterator[WireReply]:
+        """Take what was received, and yield each reply that it completes. Raises Nonsense, behind those before it."""
+        self._octets += len(data)
+        *lines, rest = (self._rest + data if self._rest else data).split(b"\n")
+        self._rest = rest[:MAX_LINE]
         for line in lines:
-            reply = self._line(line.removesuffix(b"\r"))
+            reply = self._line(line[:MAX_LINE].rstrip(b"\r"))
             if reply is not None:
-                replies.append(reply)
-        if len(self._rest) > MAX_LINE:
-            raise Nonsense("a line without end")
-        return replies
+                self._octets = len(rest)
+                yield reply
+        if len(self._rest) == MAX_LINE:
+            _parsed(self._rest)  # its end may be far away
+        if self._octets > MAX_OCTETS:
+            raise Nonsense("a reply without end")
 
     def _line(self, line: bytes) -> WireReply | None:
         code, mark, text = _parsed(line)
-        if self._texts and code != self._code:
+        # RFC 5321 §4.2.1: the code is the same in all lines. Where it is not, the last one counts, unless the reply
+        # says both yes and no.
+        if self._texts and code[0] != self._code[0]:
             raise Nonsense(f"{code.decode()} in the middle of a {self._code.decode()} reply")
         if mark == b"-":
             self._code = code
@@ -88,7 +101,7 @@ class ReplyParser:
 @lru_cache(maxsize=256)
 def _parsed(line: bytes) -> tuple[bytes, bytes, bytes]:
     """A line's code, mark and text. Raises Nonsense."""
-    match = _LINE.match(line) if len(line) <= MAX_LINE else None
+    match = _LINE.match(line)
     if match is None:
         raise Nonsense(f"not a reply line: {line[:80]!r}")
     code, mark, text = match.groups(b"")

@@ -46,6 +46,7 @@ fates = st.one_of(
     st.builds(Fate, digit=st.sampled_from([4, 5, 0])),
     st.builds(Fate, sent=st.integers(0, 20), done=st.booleans(), hangs=st.booleans(), cut=st.integers(0, 9)),
     st.builds(Fate, cut=st.integers(0, 20), parting=st.booleans()),
+    st.builds(Fate, cut=st.integers(0, 9), behind=st.sampled_from([b"\r\n", b"Ok", b"Bye\r\n", b"250-\r\n550 No\r\n"])),
 )
 servers = st.tuples(st.booleans(), st.sets(st.sampled_from(["PIPELINING", "CHUNKING"])))
 
