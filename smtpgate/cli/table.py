@@ -8,6 +8,7 @@ from smtpgate.cli.settings import add_config_option, load_settings, write_as_ser
 from smtpgate.config.errors import nearest, quote
 from smtpgate.config.postfix import ALIASES
 from smtpgate.config.settings import Settings
+from smtpgate.config.table_keys import unreachable_key
 from smtpgate.phases.access_result import ACTIONS, parse_result
 from smtpgate.phases.access_table import AccessTable, is_stored_name
 from smtpgate.store.edit import StoredTable
@@ -55,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
             result = " ".join(args.result)
             _check(settings, args.name, key, result)
             table.set(key, result)
+            _warn(settings, args.name, key)
             return 0
         found = table.get(key) if args.action == "get" else table.delete(key)
         if found is None:
@@ -77,6 +79,14 @@ def _check(settings: Settings, name: str, key: str, result: str) -> None:
     for table in uses:
         for problem in table.problems(Indexed({key: Entry(0, result)})):
             raise ValueError(problem.text)
+
+
+def _warn(settings: Settings, name: str, key: str) -> None:
+    """Say so if no rule that asks the table ever looks the key up, as `config check` does of other tables."""
+    dotted = not settings.server.parent_domain_matches_subdomains
+    warning = unreachable_key(key, name, settings.rules, dotted=dotted)
+    if warning:
+        print(f"smtpgate: {warning}", file=sys.stderr)
 
 
 def _check_name(settings: Settings, names: str) -> None:

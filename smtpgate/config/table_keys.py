@@ -7,7 +7,7 @@ import functools
 import ipaddress
 import operator
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Flag, auto
 
@@ -15,6 +15,7 @@ from smtpgate.config.errors import ConfigError
 from smtpgate.config.placed import Placed
 from smtpgate.phases.access_table import AccessTable, TableUse
 from smtpgate.phases.named_rules import named_by_tables
+from smtpgate.phases.rule import Rule
 from smtpgate.tables.indexed import Indexed
 from smtpgate.tables.networks import Networks
 from smtpgate.values import unmapped
@@ -61,16 +62,38 @@ def unreachable_keys(rules: Iterable[tuple[str, Placed]], file: str, *, dotted: 
     users: dict[AccessTable, list[tuple[str, Placed, str]]] = {}
     for where, placed in rules:
         for rule in (placed.rule, *named_by_tables([placed.rule])):
-            use = getattr(rule.options, "table", None)
-            if isinstance(use, TableUse) and isinstance(use.table.content, (Indexed, Networks)):
-                users.setdefault(use.table, []).append((where, placed, rule.spec.name))
+            table = _table(rule)
+            if table is not None and isinstance(table.content, (Indexed, Networks)):
+                users.setdefault(table, []).append((where, placed, rule.spec.name))
     for table, of_table in users.items():
         names = list(dict.fromkeys(name for _, _, name in of_table))
-        asked = [_asked_by(name) for name in names]
-        if all(asked):
-            where, placed, _ = of_table[0]
-            together = functools.reduce(operator.or_, asked)
-            yield from _of_table(table, _Told(names, file, placed.line, where), together, dotted)
+        where, placed, _ = of_table[0]
+        if asked := _asked_by_all(names):
+            yield from _of_table(table, _Told(names, file, placed.line, where), asked, dotted)
+
+
+def unreachable_key(key: str, stored: str, rules: Sequence[Rule], *, dotted: bool) -> str:
+    """Why a key of a table of the store is never looked up, and what to write; nothing if it is.
+
+    stored: the table's name there. rules: all. dotted: as above.
+    """
+    tables = [(rule.spec.name, _table(rule)) for rule in (*rules, *named_by_tables(rules))]
+    names = list(dict.fromkeys(name for name, table in tables if table is not None and table.stored == stored))
+    asked = _asked_by_all(names)
+    problem, hint = _problem(key, asked, dotted) if asked else ("", "")
+    return ": ".join(filter(None, (_never_found(key, names, problem), hint))) if problem else ""
+
+
+def _table(rule: Rule) -> AccessTable | None:
+    """The table that a rule asks."""
+    use = getattr(rule.options, "table", None)
+    return use.table if isinstance(use, TableUse) else None
+
+
+def _asked_by_all(names: Iterable[str]) -> _Asked:
+    """What rules ask their table about, all together; nothing if one of them is not looked at here."""
+    asked = [_asked_by(name) for name in names]
+    return functools.reduce(operator.or_, asked) if asked and all(asked) else _Asked(0)
 
 
 def _asked_by(name: str) -> _Asked:
@@ -90,11 +113,15 @@ class _Told:
     where: str
 
 
+def _never_found(key: str, names: Iterable[str], problem: str) -> str:
+    return f'"{key[:_LONGEST_KEY]}" is never found by {", ".join(names)}: {problem}'
+
+
 def _of_table(table: AccessTable, by: _Told, asked: _Asked, dotted: bool) -> Iterator[ConfigError]:
-    rules = ", ".join(by.names)
     if isinstance(table.content, Networks):
         if not asked & (_Asked.ADDRESSES | _Asked.HELO):
-            yield ConfigError(by.file, by.line, by.where, f"{table.name}: {rules} never looks up an address")
+            problem = f"{table.name}: {', '.join(by.names)} never looks up an address"
+            yield ConfigError(by.file, by.line, by.where, problem)
         return
     assert isinstance(table.content, Indexed)
     found = 0
@@ -105,7 +132,7 @@ def _of_table(table: AccessTable, by: _Told, asked: _Asked, dotted: bool) -> Ite
         found += 1
         if found > _MOST:
             continue
-        said = f'"{key[:_LONGEST_KEY]}" is never found by {rules}: {problem}'
+        said = _never_found(key, by.names, problem)
         if table.file is not None:
             yield ConfigError(table.file.path, entry.line, "", said, hint=hint)
         elif entry.line:

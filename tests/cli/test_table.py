@@ -96,6 +96,55 @@ def test_what_cannot_be_done(arguments: list[str], said: str, config: Path, caps
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("table", "key", "said"),
+    [
+        (
+            "friends",
+            "@Example.net",
+            '"@example.net" is never found by check_sender_access: a domain is written here without @: '
+            'write "example.net"',
+        ),
+        (
+            "friends",
+            "192.0.2.1",
+            '"192.0.2.1" is never found by check_sender_access: it is an address, and names alone are looked up',
+        ),
+        (
+            "servers",
+            "192.0.2.0/24",
+            '"192.0.2.0/24" is never found by check_sender_mx_access: a network is written here as what its addresses '
+            'begin with: write "192.0.2", or put it into a "cidr:" file',
+        ),
+        ("servers", "192.0.2", ""),
+        ("friends", "<>", ""),
+        ("new", "@example.net", "no rule asks store:new; rules ask store:friends, store:servers"),
+    ],
+)
+def test_a_key_that_is_never_looked_up_is_written_and_told_about(
+    table: str, key: str, said: str, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["table", table, "set", key, "REJECT"]) == 0
+    assert capsys.readouterr().err == (said and f"smtpgate: {said}\n")
+    assert main(["table", table, "get", key]) == 0
+
+
+def test_a_key_may_be_for_another_rule_that_asks_the_same_table(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a class, which another table names."""
+    text = CONFIG.format(path=config / "store.db").replace(
+        'strict = ["', 'strict = ["check_client_access store:friends", "'
+    )
+    (config / "config.toml").write_text(
+        text.replace(
+            '"reject_unauth_destination"]', '"reject_unauth_destination", "check_recipient_access static:strict"]'
+        )
+    )
+    assert main(["table", "friends", "set", "192.0.2.1", "REJECT"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_a_running_server_sees_a_change_soon(config: Path) -> None:
     async def look() -> list[dict[str, str]]:
         store, clock = open_store(f"sqlite:///{config / 'store.db'}"), Clock()
