@@ -123,13 +123,13 @@ class Client(_Peer):
             )
 
 
-async def _serve(listening: socket.socket) -> None:
-    server = await asyncio.get_running_loop().create_server(Client, sock=listening)
+async def _serve(listening: socket.socket, client: type[Client]) -> None:
+    server = await asyncio.get_running_loop().create_server(client, sock=listening)
     await server.serve_forever()
 
 
-def main(port: int, sink: int) -> None:
-    """Serve with a process for each core, until SIGTERM. sink: smtp-sink's port."""
+def main(port: int, sink: int, client: type[Client] = Client) -> None:
+    """Serve with a process for each core, until SIGTERM. sink: smtp-sink's port. client: of each connection."""
     Downstream.port = sink
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     with socket.create_server(("127.0.0.1", port), backlog=1000) as listening:
@@ -137,7 +137,7 @@ def main(port: int, sink: int) -> None:
         for _ in range(os.cpu_count() or 1):
             pid = os.fork()
             if not pid:
-                uvloop.run(_serve(listening))
+                uvloop.run(_serve(listening, client))
             workers.append(pid)
     signal.sigwait({signal.SIGTERM})
     for pid in workers:
@@ -145,4 +145,4 @@ def main(port: int, sink: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

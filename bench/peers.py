@@ -131,10 +131,13 @@ def smtpgate(
 
 
 @contextlib.contextmanager
-def bare_gate(directory: Path, sink: int) -> Iterator[Gate]:
-    """A gate that does nothing but pass on (bare_gate.py), with as many processes as smtpgate."""
+def bare_gate(directory: Path, sink: int, asks: Sequence[str] = ()) -> Iterator[Gate]:
+    """A gate that does nothing but pass on (bare_gate.py), with as many processes as smtpgate.
+
+    asks: a name server and block lists, if it shall ask them about every message (asking_gate.py).
+    """
     port = free_port()
-    command = [sys.executable, "-m", "bench.bare_gate", str(port), str(sink)]
+    command = [sys.executable, "-m", "bench.asking_gate" if asks else "bench.bare_gate", str(port), str(sink), *asks]
     with server(command, port, directory / "bare.log") as process:
         yield Gate("bare", port, process.pid)
 

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+import sysconfig
 from collections.abc import Callable, Sequence
 from datetime import date
 from statistics import median
@@ -35,6 +36,11 @@ class Sample(NamedTuple):
         """Messages per second."""
         return self.messages / self.seconds
 
+    @property
+    def bench_cpu(self) -> float:
+        """Of what the measurement itself needs: client and smtp-sink, and the DNS server if there is one."""
+        return self.machine_cpu - self.foreign_cpu - self.gate_cpu
+
 
 class Ratio(NamedTuple):
     """Ours to theirs, turn by turn."""
@@ -62,6 +68,7 @@ _FIGURES: dict[str, Callable[[Sample], float | None]] = {
     "messages/s": lambda sample: sample.rate,
     "latency of a message, ms": lambda sample: None if sample.latency is None else sample.latency * 1000,
     "CPU of the gate, ms/message": lambda sample: sample.gate_cpu / sample.messages * 1000,
+    "CPU of the bench, ms/message": lambda sample: sample.bench_cpu / sample.messages * 1000,
     "CPU of the machine, ms/message": lambda sample: sample.machine_cpu / sample.messages * 1000,
 }
 
@@ -125,8 +132,17 @@ def platform_line() -> str:
     """Where this was measured."""
     return (
         f"{date.today()}, {os.cpu_count()} cores, Linux {platform.release().split('-')[0]}, "
-        f"Python {platform.python_version()}"
+        f"Python {platform.python_version()}{_build()}"
     )
+
+
+def _build() -> str:
+    """How the Python that runs this was built, as far as it can be told."""
+    options = sysconfig.get_config_var("CONFIG_ARGS") or ""
+    if "--enable-optimizations" in options:
+        return f", built with optimisation (PGO{', LTO' if '--with-lto' in options else ''})"
+    # Debian's is optimised without that option, and tells nothing: it ships none of the flags with which it was made.
+    return ", built without optimisation (PGO, LTO)" if sysconfig.get_config_var("PGO_PROF_USE_FLAG") else ""
 
 
 def _digits(row: Row) -> int:

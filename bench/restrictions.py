@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -19,14 +20,21 @@ import uvloop
 from bench import cpu
 from bench.mail import plain
 from bench.namespace import enter
-from bench.peers import GUARD_ALONE, RECIPIENT, Gate, postfix, smtp_sink, smtpgate
+from bench.peers import GUARD_ALONE, RECIPIENT, Gate, bare_gate, postfix, smtp_sink, smtpgate
 from bench.processes import Unusable, server, workplace
 from bench.report import Sample, headline, table
 from bench.strangers import Strangers
 
 _DNS = "127.0.0.1"
-_LISTS = ", ".join(f"reject_rbl_client list{number}.example" for number in range(1, 5))
-_RULES = f"{GUARD_ALONE}, reject_unknown_client_hostname, reject_unknown_sender_domain, {_LISTS}"
+_LISTS = tuple(f"list{number}.example" for number in range(1, 5))
+_RULES = ", ".join(
+    (
+        GUARD_ALONE,
+        "reject_unknown_client_hostname",
+        "reject_unknown_sender_domain",
+        *(f"reject_rbl_client {name}" for name in _LISTS),
+    )
+)
 
 
 class _Case(NamedTuple):
@@ -49,6 +57,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=5, help="turns that each gate has, in each case (%(default)s)")
     parser.add_argument("--seconds", type=float, default=4.0, help="what one turn takes (%(default)s)")
     parser.add_argument("--case", type=int, choices=range(len(_CASES)), help=f"one alone: {'; '.join(_names())}")
+    parser.add_argument(
+        "--bare", action="store_true", help="the least that a gate in Python costs which asks, instead of smtpgate"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -73,7 +84,7 @@ def _of_case(case: _Case, args: argparse.Namespace, directory: Path) -> str:
     with (
         server(names, 53, directory / "names.log"),
         smtp_sink(directory) as sink,
-        smtpgate(directory / "smtpgate", sink, rules=_RULES, nameservers=[_DNS]) as ours,
+        _ours(directory, sink, bare=args.bare) as ours,
         postfix(directory / "postfix", sink, _RULES) as theirs,
     ):
         seeds = iter(range(sys.maxsize))
@@ -91,7 +102,14 @@ def _of_case(case: _Case, args: argparse.Namespace, directory: Path) -> str:
             straight = strangers(sink)
             uvloop.run(straight.send(args.seconds, case.clients))
             ungated.append(len(straight.latencies) / args.seconds)
-    return table(case.name, pairs, ungated)
+    return table(case.name, pairs, ungated, ours.name)
+
+
+def _ours(directory: Path, sink: int, *, bare: bool) -> AbstractContextManager[Gate]:
+    """What is compared with Postfix."""
+    if bare:
+        return bare_gate(directory, sink, (_DNS, *_LISTS))
+    return smtpgate(directory / "smtpgate", sink, rules=_RULES, nameservers=[_DNS])
 
 
 def _turn(strangers: Strangers, clients: int, seconds: float, gate: Gate, apart: Gate) -> Sample:

@@ -50,18 +50,17 @@ async def _part(
     args: argparse.Namespace, directory: Path, sink: int, mail: list[Kind], key: str, *, enforced: bool
 ) -> int:
     """Load a server for a while; how many callbacks are to blame."""
-    loop = asyncio.get_running_loop()
     report, config, port = directory / "report.json", directory / "config.toml", free_port()
-    names = NameServer(_DNS_DELAY, {KEY_NAME: key.encode()})
-    address = _free_dns_address()
-    transport, _ = await loop.create_datagram_endpoint(lambda: names, local_addr=(address, 53))
+    sock = _dns_socket()
+    address: str = sock.getsockname()[0]
+    names = NameServer(sock, _DNS_DELAY, {KEY_NAME: key.encode()})
     config.write_text(_configuration(directory, port, sink, address, enforced=enforced))
     strangers = Strangers(port, mail)
     stolen = cpu.stolen()
     command = [sys.executable, "-m", "bench.watched_server", str(config), str(report)]
     with server(command, port, directory / "server.log"):
         await strangers.send(args.seconds, args.sessions)
-    transport.close()
+    names.close()
     if not report.exists():
         raise Unusable(f"the server did not end well:\n{(directory / 'server.log').read_text()[-2000:]}")
     return _print(json.loads(report.read_text()), strangers, names, cpu.stolen() - stolen)
@@ -91,17 +90,17 @@ def _toml(value: Any) -> str:
     return json.dumps(value)
 
 
-def _free_dns_address() -> str:
-    """An address of this machine whose port 53 nobody uses. Raises Unusable."""
+def _dns_socket() -> socket.socket:
+    """A socket on port 53 of an address of this machine where nobody uses it. Raises Unusable."""
     for number in range(1, 20):
-        address = f"127.53.0.{number}"
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            try:
-                sock.bind((address, 53))
-            except OSError as error:
-                reason = error.strerror
-                continue
-            return address
+        sock = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            sock.bind((f"127.53.0.{number}", 53))
+        except OSError as error:
+            reason = error.strerror
+            sock.close()
+        else:
+            return sock
     raise Unusable(f"no port 53 on loopback for the DNS server: {reason}")
 
 

@@ -1,9 +1,12 @@
 """The bench's arithmetic, on figures that can be worked out by hand."""
 
+import platform
+import sysconfig
+
 import pytest
 
 from bench.hot_spots import Spot, from_stacks
-from bench.report import Sample, foreign_share, rows, table
+from bench.report import Sample, foreign_share, platform_line, rows, table
 
 
 def sample(rate: float, gate_cpu: float = 1.0, foreign_cpu: float = 0.0) -> Sample:
@@ -22,9 +25,10 @@ def test_the_ratio_is_taken_within_each_round():
 
 
 def test_cpu_is_by_message_and_in_milliseconds():
-    _, gate, machine = rows([(sample(100, gate_cpu=2.0), sample(100, gate_cpu=1.0))])
+    _, gate, bench, machine = rows([(sample(100, gate_cpu=2.0, foreign_cpu=0.5), sample(100, gate_cpu=1.0))])
     assert (gate.ours, gate.theirs) == (pytest.approx(2.0), pytest.approx(1.0))
     assert gate.ratio.median == pytest.approx(2.0)
+    assert (bench.ours, bench.theirs) == (pytest.approx(1.5), pytest.approx(1.0))
     assert (machine.ours, machine.theirs) == (pytest.approx(4.0), pytest.approx(2.0))
 
 
@@ -41,6 +45,24 @@ def test_what_other_programs_took_is_a_share_of_all_cores(foreign_cpu: float, sh
 def test_a_busy_machine_is_admitted():
     assert "!" not in table("4 KB", PAIRS, [200, 200, 200])
     assert "other programs had" in table("4 KB", [(sample(100, foreign_cpu=100.0), sample(100))], [200])
+
+
+@pytest.mark.parametrize(
+    ("options", "flag", "said"),
+    [
+        ("'--prefix=/opt' '--enable-shared'", "-fprofile-use", ", built without optimisation (PGO, LTO)"),
+        ("'--enable-optimizations'", "-fprofile-use", ", built with optimisation (PGO)"),
+        ("'--enable-optimizations' '--with-lto=thin'", "-fprofile-use", ", built with optimisation (PGO, LTO)"),
+        ("'--prefix=/usr' '--enable-shared'", "", ""),  # Debian's own
+        (None, None, ""),
+    ],
+)
+def test_how_python_was_built_is_said_if_it_can_be_told(
+    options: str | None, flag: str | None, said: str, monkeypatch: pytest.MonkeyPatch
+):
+    variables = {"CONFIG_ARGS": options, "PGO_PROF_USE_FLAG": flag}
+    monkeypatch.setattr(sysconfig, "get_config_var", variables.get)
+    assert platform_line().endswith(f"Python {platform.python_version()}{said}")
 
 
 def test_the_profile_counts_a_function_once_however_often_it_stands_in_a_stack():
