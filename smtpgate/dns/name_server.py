@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from smtpgate.dns.entropy import Entropy
 from smtpgate.dns.latency import Latency
 from smtpgate.dns.udp import UdpPool
 from smtpgate.values import Endpoint
@@ -22,10 +21,10 @@ class NameServer:
     edns: it knows EDNS (RFC 6891).
     """
 
-    def __init__(self, endpoint: Endpoint, entropy: Entropy, changed: Callable[[], None]) -> None:
+    def __init__(self, endpoint: Endpoint, changed: Callable[[], None]) -> None:
         self.host = endpoint.host
         self.endpoint = endpoint
-        self.pool = UdpPool(endpoint, entropy)
+        self.pool = UdpPool(endpoint)
         self.aside = False
         self.mixes_case = True
         self.edns = True
@@ -37,13 +36,13 @@ class NameServer:
         self._changed_case = 0
         self._refused_edns = 0
 
-    def heard(self, now: float, seconds: float, *, mixed: bool, edns: bool) -> None:
-        """It answered, whatever it said, so many seconds after it was asked.
+    def heard(self, sent: float, now: float, mixed: bool, edns: bool) -> None:
+        """It answered now, whatever it said, what it was asked then.
 
         mixed, edns: how it was asked, and repeated the question.
         """
         self.answered += 1
-        self.latency.add(seconds)
+        self.latency.add(now - sent)
         self._heard = now
         if mixed:
             self._changed_case = 0

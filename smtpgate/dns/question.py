@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from smtpgate.dns.deadlines import Deadlines
@@ -12,7 +12,7 @@ from smtpgate.dns.outcome import outcome
 from smtpgate.dns.resolver import Answer, RecordType, Status
 from smtpgate.dns.tcp import exchange
 from smtpgate.dns.udp import UdpSocket
-from smtpgate.dns.wire import FormatError, OtherCase, Response, is_plain, read_answer, write_question
+from smtpgate.dns.wire import FormatError, Response, read_answer, write_question
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Means(Protocol):
     may be. clock: monotonic, in seconds.
     """
 
-    order: Sequence[NameServer]
+    order: tuple[NameServer, ...]
     entropy: Entropy
     tries: Deadlines["Attempt"]
     tcp_turns: asyncio.Semaphore
@@ -41,34 +41,37 @@ class Means(Protocol):
 class Attempt:
     """A question as it was put to one server once.
 
-    wire: its octets. sent: when, by the clock. mixed, edns: whether its case is mixed, and it has EDNS. socket,
-    identifier: where it waits, if over UDP; task: what asks, if over TCP.
+    sent: when, by the clock. wire: its octets. mixed, edns: whether its case is mixed, and it has EDNS. socket: where
+    it waits, if over UDP; task: what asks, if over TCP.
     """
 
-    __slots__ = ("edns", "identifier", "mixed", "question", "sent", "server", "socket", "task", "wire")
+    __slots__ = ("edns", "mixed", "question", "sent", "server", "socket", "task", "wire")
 
     def __init__(
-        self, question: "Question", server: NameServer, sent: float, identifier: int, *, mixed: bool, edns: bool
-    ) -> None:
+        self, question: "Question", server: NameServer, sent: float, wire: bytes, mixed: bool, edns: bool,
+        socket: UdpSocket | None,
+    ) -> None:  # fmt: skip
         self.question = question
         self.server = server
         self.sent = sent
-        self.identifier = identifier
+        self.wire = wire
         self.mixed = mixed
         self.edns = edns
-        means = question.means
-        mix = means.entropy.take(len(question.name) + 1) if mixed else b""
-        self.wire = write_question(identifier, question.name, question.kind, mix=mix, edns=edns)
-        self.socket: UdpSocket | None = None
+        self.socket = socket
         self.task: asyncio.Task[None] | None = None
 
     def received(self, packet: bytes) -> bool:
         """Called by the socket."""
+        question = self.question
         try:
-            return self.question.received(self, packet)
+            response = read_answer(packet, self.wire, question.name, question.kind)
+            self.socket = None  # it waits no longer
+            question.answered(self, response)
+        except FormatError:
+            return False
         except Exception:
-            self.question.broke()
-            return True
+            question.broke()
+        return True
 
     def refused(self, error: OSError) -> None:
         """Called by the socket."""
@@ -81,7 +84,7 @@ class Attempt:
     def end(self) -> None:
         """Wait no longer."""
         if self.socket is not None:
-            self.socket.forget(self.identifier)
+            self.socket.forget(self.wire[:2])
         if self.task is not None:
             self.task.cancel()
 
@@ -94,8 +97,7 @@ class Question:
     """
 
     __slots__ = (
-        "_attempts", "_edns", "_given_up", "_mixed", "_next", "_order", "_problems", "done", "is_wanted", "kind",
-        "means", "name", "then",
+        "_attempts", "_edns", "_mixed", "_order", "_problems", "done", "is_wanted", "kind", "means", "name", "then",
     )  # fmt: skip
 
     def __init__(
@@ -107,10 +109,8 @@ class Question:
         self.then = then
         self.is_wanted = is_wanted
         self.done = False
-        self._order: Sequence[NameServer] = ()
-        self._next = 0
+        self._order: tuple[NameServer, ...] = ()  # who may still answer, the next one first
         self._attempts: list[Attempt] = []
-        self._given_up: tuple[NameServer, ...] = ()
         self._problems: dict[NameServer, str] = {}  # of each server the last
         self._mixed = self._edns = True
 
@@ -119,42 +119,36 @@ class Question:
         """What went wrong so far."""
         return "; ".join(self._problems.values())
 
-    def begin(self, servers: Sequence[NameServer], now: float) -> None:
-        """Ask the first server."""
-        self._order = servers
+    def begin(self, servers: tuple[NameServer, ...], now: float) -> None:
+        """Ask the first server, for somebody who wants to know."""
+        self._order = servers[1:] + servers[:1]
         try:
-            self._ask_next(now)
+            self._ask(servers[0], now)
         except ValueError:  # RFC 1035 §2.3.4: such a name cannot exist
             self._end(Answer(self.name, self.kind, Status.NO_NAME))
 
-    def received(self, attempt: Attempt, packet: bytes) -> bool:
-        """A packet for an attempt; False if it is none that could be its answer."""
-        server = attempt.server
-        name = self.name if is_plain(self.name) else None
-        try:
-            response = read_answer(packet, attempt.wire, name, exact=attempt.mixed)
-        except OtherCase:
+    def answered(self, attempt: Attempt, response: Response) -> None:
+        """The server of an attempt has answered over UDP."""
+        server, now = attempt.server, self.means.clock()
+        if response.other_case and attempt.mixed:
             # Forged, or the server does so with every question. Asked once more without, it must be guessed again.
             server.changed_case()
             self._mixed = False
             self._drop(attempt)
-            self._ask(server, self.means.clock())
-            return True
-        except FormatError:
-            return False
-        now = self.means.clock()
+            self._ask(server, now)
+            return
         no_edns = attempt.edns and response.rcode in _NO_EDNS
-        server.heard(now, now - attempt.sent, mixed=attempt.mixed, edns=attempt.edns and not no_edns)
-        self._drop(attempt)
+        server.heard(attempt.sent, now, attempt.mixed, attempt.edns and not no_edns)
         if no_edns:
             server.refused_edns()
             self._edns = False
+            self._drop(attempt)
             self._ask(server, now)
         elif response.truncated:
+            self._drop(attempt)
             self._ask_over_tcp(server, now)
         else:
-            self._take(server, response)
-        return True
+            self._take(attempt, response)
 
     def refused(self, attempt: Attempt, error: OSError) -> None:
         """The server of an attempt cannot be reached."""
@@ -186,47 +180,52 @@ class Question:
 
     def _ask_next(self, now: float) -> None:
         """Ask the next server that may answer; after the last one the first again."""
-        order = self._order
-        for _ in order if self.is_wanted() else ():
-            server = order[self._next % len(order)]
-            self._next += 1
-            if server not in self._given_up:
-                self._ask(server, now)
-                return
-        self.fail(self.problems)
+        if self._order and self.is_wanted():
+            server, *others = self._order
+            self._order = (*others, server)
+            self._ask(server, now)
+        else:
+            self.fail(self.problems)
 
     def _ask(self, server: NameServer, now: float) -> None:
         means = self.means
         server.asked += 1
-        server.repeated += bool(self._problems)
+        if self._problems:
+            server.repeated += 1
+        chance = means.entropy.take(len(self.name) + 4)  # for the socket, the identifier, and the case of each letter
         try:
-            socket = server.pool.socket(now)
-            attempt = self._attempt(server, now, socket.identifier(means.entropy))
-            socket.send(attempt.identifier, attempt.wire, attempt)
+            socket = server.pool.socket(chance[0], now)
+            identifier = chance[1:3]
+            while identifier in socket.waiting:  # RFC 5452 §4.3: a random one that no other question has
+                identifier = means.entropy.take(2)
+            attempt = self._attempt(server, now, identifier, chance[3:], socket)
+            socket.send(identifier, attempt.wire, attempt)
         except OSError as error:
             self._unreachable(server, error)
             return
-        attempt.socket = socket
         self._attempts.append(attempt)
         means.tries.start(attempt, now)
 
     def _ask_over_tcp(self, server: NameServer, now: float) -> None:
         server.over_tcp += 1
-        attempt = self._attempt(server, now, int.from_bytes(self.means.entropy.take(2)))
+        attempt = self._attempt(server, now, self.means.entropy.take(2))
         attempt.task = asyncio.create_task(self._over_tcp(attempt))
         self._attempts.append(attempt)
         self.means.tries.start(attempt, now)
 
-    def _attempt(self, server: NameServer, now: float, identifier: int) -> Attempt:
-        mixed, edns = self._mixed and server.mixes_case, self._edns and server.edns
-        return Attempt(self, server, now, identifier, mixed=mixed, edns=edns)
+    def _attempt(
+        self, server: NameServer, now: float, identifier: bytes, mix: bytes = b"", socket: UdpSocket | None = None
+    ) -> Attempt:
+        mixed, edns = self._mixed and server.mixes_case and mix != b"", self._edns and server.edns
+        wire = write_question(identifier, self.name, self.kind, mix if mixed else b"", edns)
+        return Attempt(self, server, now, wire, mixed, edns, socket)
 
     async def _over_tcp(self, attempt: Attempt) -> None:
         server = attempt.server
         try:
             async with self.means.tcp_turns:
                 packet = await exchange(server.endpoint, attempt.wire)
-            response = read_answer(packet, attempt.wire, exact=False)
+            response = read_answer(packet, attempt.wire, self.name, self.kind)
             if response.truncated:
                 raise FormatError("truncated over TCP")
         except OSError as error:
@@ -236,19 +235,20 @@ class Question:
             response, problem = None, f"{error} from {server.host}"
         try:
             attempt.task = None  # it ends by itself
-            self._drop(attempt)
             if response is None:
+                self._drop(attempt)
                 self._give_up(server, problem)
             else:
-                self._take(server, response)
+                self._take(attempt, response)
         except Exception:
             self.broke()
 
-    def _take(self, server: NameServer, response: Response) -> None:
+    def _take(self, attempt: Attempt, response: Response) -> None:
         try:
             answer = outcome(self.name, self.kind, response)
         except FormatError as error:
-            self._give_up(server, f"{error} from {server.host}")
+            self._drop(attempt)
+            self._give_up(attempt.server, f"{error} from {attempt.server.host}")
         else:
             self._end(answer)
 
@@ -260,7 +260,7 @@ class Question:
         """This server will not answer this question."""
         server.errors += 1
         self._problems[server] = problem
-        self._given_up += (server,)
+        self._order = tuple(other for other in self._order if other is not server)
         self._ask_next(self.means.clock())
 
     def _drop(self, attempt: Attempt) -> None:

@@ -37,17 +37,16 @@ class StubResolver:
         self.tcp_turns = asyncio.Semaphore(_MAX_CONNECTIONS)
         self.tries: Deadlines[Attempt] = Deadlines(min(_MAX_TRY, timeout / 2), _late, clock)
         found = system_nameservers() if nameservers is None else nameservers
-        self._servers = [NameServer(server, self.entropy, self._sort) for server in dict.fromkeys(found)]
+        self._servers = [NameServer(server, self._sort) for server in dict.fromkeys(found)]
         self._timeout = timeout
         self._timeouts: Deadlines[Question] = Deadlines(timeout, self._timed_out, clock)
-        self._in_flight: set[Question] = set()
-        self._queue: deque[Question] = deque()
+        self._queue: deque[Question] = deque()  # their time has begun, too
         self._outcomes: Counter[Status] = Counter()
         self._sort()
 
     def _sort(self) -> None:
         """Put the servers into order: as configured, but those that do not answer last."""
-        self.order: Sequence[NameServer] = tuple(sorted(self._servers, key=lambda server: server.aside))
+        self.order: tuple[NameServer, ...] = tuple(sorted(self._servers, key=lambda server: server.aside))
         self._aside = tuple(server for server in self._servers if server.aside)
 
     async def query(self, name: str, kind: RecordType) -> Answer:
@@ -70,14 +69,15 @@ class StubResolver:
         question = Question(self, name, kind, then, is_wanted)
         now = self.clock()
         self._timeouts.start(question, now)
-        if len(self._in_flight) < MAX_IN_FLIGHT:
+        if len(self._timeouts.running) <= MAX_IN_FLIGHT:
             self._begin(question, now)
         else:
             self._queue.append(question)
 
     def close(self) -> None:
         """Close all sockets. Who still waits for an answer hears that there is none."""
-        for question in (*self._queue, *self._in_flight):
+        self._queue.clear()
+        for question in tuple(self._timeouts.running):
             question.fail("the resolver was closed")
         for deadlines in (self.tries, self._timeouts):
             deadlines.close()
@@ -88,14 +88,13 @@ class StubResolver:
         """Numbers for `smtpgate status`: how questions ended, and how each server does (NameServer.facts)."""
         return {
             "outcomes": {status.value: count for status, count in self._outcomes.items()},
-            "in_flight": len(self._in_flight) + len(self._queue),
+            "in_flight": len(self._timeouts.running),
             "servers": [server.facts() for server in self._servers],
         }
 
     def ended(self, question: Question, answer: Answer) -> None:
         """Called by a question that has its answer."""
         self._timeouts.stop(question)
-        self._in_flight.discard(question)
         if question.then is not _nobody:
             self._outcomes[answer.status] += 1
         question.then(answer)
@@ -103,7 +102,6 @@ class StubResolver:
             asyncio.get_running_loop().call_soon(self._begin_next)
 
     def _begin(self, question: Question, now: float) -> None:
-        self._in_flight.add(question)
         if self._aside:
             self._probe(question, now)
         if self._servers:
@@ -112,22 +110,24 @@ class StubResolver:
             question.fail("no name server configured")
 
     def _begin_next(self) -> None:
-        while self._queue and len(self._in_flight) < MAX_IN_FLIGHT:
+        while self._queue and len(self._timeouts.running) - len(self._queue) < MAX_IN_FLIGHT:
             question = self._queue.popleft()
-            if not question.done:
+            if question.is_wanted():
                 self._begin(question, self.clock())
+            else:
+                question.fail("")
 
     def _probe(self, question: Question, now: float) -> None:
         """Put a question also to the servers that did not answer lately, without anybody waiting for them."""
         for server in self._aside:
             if server.is_due(now):
-                probe = Question(self, question.name, question.kind, _nobody, question.is_wanted)
+                probe = Question(self, question.name, question.kind, _nobody, _never)
                 self._timeouts.start(probe, now)
-                self._in_flight.add(probe)
                 probe.begin((server,), now)
-                probe.is_wanted = _never
 
     def _timed_out(self, question: Question) -> None:
+        if self._queue and question is self._queue[0]:  # if it still waits, then nobody before it does
+            self._queue.popleft()
         seen = f" ({question.problems})" if question.problems else ""
         question.fail(f"timed out after {self._timeout:g} s{seen}")
 

@@ -10,7 +10,6 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
-from smtpgate.dns.entropy import Entropy
 from smtpgate.values import Endpoint
 
 SOCKETS = 16  # of one server; each has a port that an attacker would have to guess (RFC 5452 §9.2)
@@ -40,15 +39,15 @@ class Waiting(Protocol):
 
 
 class UdpSocket:
-    """One socket, and who waits for an answer on it, by the identifier of the question.
+    """One socket, and who waits for an answer on it, by the identifier of the question (two octets).
 
     broken: called before those that wait are told that it is of no more use.
     """
 
     def __init__(self, server: Endpoint, now: float, broken: Callable[["UdpSocket"], None]) -> None:
-        self.waiting: dict[int, Waiting] = {}
+        self.waiting: dict[bytes, Waiting] = {}
         self.useless = 0
-        self._forgotten: set[int] = set()  # their answers may still come: a slow server is no forger
+        self._forgotten: set[bytes] = set()  # an answer may still come, or again: no forger is slow or repeats himself
         self._questions = 0
         # Not all at the same time, and not after a number that can be foreseen.
         self._most = random.randint(_MAX_QUESTIONS // 2, _MAX_QUESTIONS)  # noqa: S311 - no secret
@@ -70,14 +69,7 @@ class UdpSocket:
         """Whether it is time for another port."""
         return self._questions >= self._most or now >= self._until
 
-    def identifier(self, entropy: Entropy) -> int:
-        """A random one (RFC 5452 §4.3) that no other question on this socket has."""
-        while True:
-            identifier = int.from_bytes(entropy.take(2))
-            if identifier not in self.waiting:
-                return identifier
-
-    def send(self, identifier: int, question: bytes, waiting: Waiting) -> None:
+    def send(self, identifier: bytes, question: bytes, waiting: Waiting) -> None:
         """Ask. OSError: the server cannot be reached."""
         self._questions += 1
         try:
@@ -90,7 +82,7 @@ class UdpSocket:
         self.waiting[identifier] = waiting
         self._forgotten.discard(identifier)
 
-    def forget(self, identifier: int) -> None:
+    def forget(self, identifier: bytes) -> None:
         """Nobody waits for this answer any more."""
         if self.waiting.pop(identifier, None) is not None:
             self._forgotten.add(identifier)
@@ -126,18 +118,21 @@ class UdpSocket:
             except OSError as error:  # ICMP told that nobody listens there
                 self._refused(error)
                 return
-            identifier = int.from_bytes(packet[:2])
+            identifier = packet[:2]
             who = waiting.get(identifier)
-            if who is None and identifier in self._forgotten:
+            if who is not None and who.received(packet):
+                waiting.pop(identifier, None)
+                self._forgotten.add(identifier)
+            elif who is None and identifier in self._forgotten:
                 self._forgotten.discard(identifier)
-                continue
-            # A forged packet must not end the question: the good one follows (CVE-2023-29483).
-            if who is None or not who.received(packet):
+            else:  # a forged packet must not end the question: the good one follows (CVE-2023-29483)
                 self.useless += 1
                 if self.useless > MAX_USELESS:
                     self._flooded()
                     return
             if not waiting:  # asking the kernel whether there is more would cost as much as reading did
+                if self._retired:
+                    self.close()
                 return
 
     def _refused(self, error: OSError) -> None:
@@ -158,16 +153,15 @@ class UdpSocket:
 class UdpPool:
     """The sockets to one server; they are opened when they are needed, and replaced after a while."""
 
-    def __init__(self, server: Endpoint, entropy: Entropy) -> None:
+    def __init__(self, server: Endpoint) -> None:
         self._server = server
-        self._entropy = entropy
         self._sockets: list[UdpSocket | None] = [None] * SOCKETS
         self._retired: set[UdpSocket] = set()
         self._useless = 0
 
-    def socket(self, now: float) -> UdpSocket:
-        """One of them, at random. OSError: there is no way to the server."""
-        place = self._entropy.take(1)[0] % SOCKETS
+    def socket(self, chance: int, now: float) -> UdpSocket:
+        """One of them. chance: 0 to 255, at random. OSError: there is no way to the server."""
+        place = chance % SOCKETS
         chosen = self._sockets[place]
         if chosen is None or (chosen.is_worn(now) and self._retire(chosen)):
             chosen = self._sockets[place] = UdpSocket(self._server, now, self._drop)

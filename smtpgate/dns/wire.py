@@ -8,7 +8,7 @@ that we ask for, and no more records than anybody needs.
 import ipaddress
 import string
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from smtpgate.dns.resolver import Mx, RecordType
@@ -21,51 +21,50 @@ MAX_RECORDS = 100  # of a section; the excess is dropped, as Postfix does since 
 _MAX_POINTERS = 127
 
 _OPT = b"\0" + struct.pack("!HHIH", 41, 1232, 0, 0)  # EDNS: 1232 octets pass every path without fragments
-_LENGTHS = [bytes((length,)) for length in range(64)]
+_LENGTHS = {length: chr(length) for length in range(1, 64)}
 _CASE_BIT = bytes(0x20 if chr(octet) in string.ascii_letters else 0 for octet in range(256))
-_ENDS = {kind: b"\0" + struct.pack("!HH", code, 1) for kind, code in CODES.items()}
 # Recursion is desired; one question, and with EDNS one additional record.
 _HEADERS = {edns: struct.pack("!5H", 0x0100, 1, 0, 0, int(edns)) for edns in (False, True)}
-_COUNTS = struct.Struct("!5H")
+_ENDS = {
+    (kind, edns): b"\0" + struct.pack("!HH", code, 1) + (_OPT if edns else b"")
+    for kind, code in CODES.items()
+    for edns in (False, True)
+}
+_COUNTS = struct.Struct("!4H")
 _RECORD = struct.Struct("!HHIH")
 _TO_QUESTION = b"\xc0\x0c"  # a pointer to where the question's name stands
 _ERRORS = {1: "FORMERR", 2: "SERVFAIL", 4: "NOTIMP", 5: "REFUSED"}
 _PLAIN = (string.ascii_lowercase + string.digits + "_-.").encode()
 _SPECIAL = b'"().;\\@$'
+_TOO_LONG = "a record that ends after the message"
+_MALFORMED_NAME = "a malformed name"
+_MALFORMED_SOA = "a malformed SOA"
+_SHORTEST_SOA = 22  # octets: two names, and five numbers
+_CNAME, _SOA = CODES["CNAME"], CODES["SOA"]
 
 
 class FormatError(ValueError):
     """Not a well-formed answer to the question."""
 
 
-class OtherCase(FormatError):
-    """An answer to the question, which it repeats with letters in another case."""
-
-
-class Soa(NamedTuple):
-    """What we need of a zone's SOA: its primary server, and the TTL of negative answers in seconds."""
-
-    host: str
-    minimum: int
-
-
-class Record(NamedTuple):
-    """A resource record. value: see Answer; Soa for SOA."""
-
-    owner: str
-    code: int
-    ttl: int
-    value: Any
+# The owner, the type, the TTL, and the value: see Answer.
+Record = tuple[str, int, int, Any]
 
 
 class Response(NamedTuple):
-    """What a server answered. name: the question's, as Record.owner spells it. rcode: RFC 1035 §4.1.1."""
+    """What a server answered.
 
-    name: str
+    rcode: RFC 1035 §4.1.1. other_case: it repeats the question with letters in another case. name: the question's, as
+    it is spelled in records. records: those of the type that was asked for, and aliases. authority: the smallest TTL of
+    each type in that section; of a SOA also its last field, which is how long a name does not exist (RFC 2308 §5).
+    """
+
     rcode: int
+    other_case: bool = False
     truncated: bool = False
-    answer: Sequence[Record] = ()
-    authority: Sequence[Record] = ()
+    name: str = ""
+    records: Sequence[Record] = ()
+    authority: Mapping[int, int] = {}
 
     @property
     def error(self) -> str:
@@ -73,34 +72,55 @@ class Response(NamedTuple):
         return "" if self.rcode in (0, 3) else _ERRORS.get(self.rcode, f"RCODE {self.rcode}")
 
 
-def write_question(identifier: int, name: str, kind: RecordType, *, mix: bytes = b"", edns: bool = True) -> bytes:
+def write_question(identifier: bytes, name: str, kind: RecordType, mix: bytes, edns: bool) -> bytes:
     """A recursive question for an absolute name, whose characters are all taken literally.
 
-    mix: random octets, one more than the name has; they choose the case of its letters. ValueError: no
-    such name can exist.
+    identifier: two octets. mix: at least one random octet more than the name has: they choose the case of its letters;
+    or none. ValueError: no such name can exist.
     """
-    labels = name.encode("ascii").split(b".")
-    if len(name) > 253 or b"" in labels:
-        raise ValueError(f"not a possible name: {name[:300]!r}")
     try:
-        spelt = b"".join([_LENGTHS[len(label)] + label for label in labels])
-    except IndexError:
+        spelt = "".join([_LENGTHS[len(label)] + label for label in name.split(".")]).encode("ascii")
+    except KeyError:
         raise ValueError(f"not a possible name: {name[:300]!r}") from None
+    if len(spelt) > 254:
+        raise ValueError(f"not a possible name: {name[:300]!r}")
     if mix:
         # draft-vixie-dnsext-dns0x20; the length of a label is below 64, where no letter is.
         flips = int.from_bytes(spelt.translate(_CASE_BIT)) & int.from_bytes(mix)
         spelt = (int.from_bytes(spelt) ^ flips).to_bytes(len(spelt))
-    return b"".join((identifier.to_bytes(2), _HEADERS[edns], spelt, _ENDS[kind], _OPT if edns else b""))
+    return b"".join((identifier, _HEADERS[edns], spelt, _ENDS[kind, edns]))
 
 
-def read_answer(wire: bytes, question: bytes, name: str | None = None, *, exact: bool = True) -> Response:
+def read_answer(wire: bytes, question: bytes, name: str, kind: RecordType) -> Response:
     """Read a packet.
 
-    name: the question's, if it is known how Record.owner spells it. exact: it must be repeated in the same case.
-    FormatError: it is malformed, or not the answer to this question. OtherCase: it would be, but for the case.
+    question: as it was sent; name, kind: what it asks. FormatError: the packet is malformed, or not the answer to it.
     """
     try:
-        return _read(wire, question, name, exact)
+        flags, asked, answers, authorities = _COUNTS.unpack_from(wire, 2)
+        rcode = flags & 15
+        # RFC 5452 §4.3: the identifier; a response to a standard query.
+        if not wire.startswith(question[:2]) or flags & 0xF800 != 0x8000:
+            raise FormatError("not a response to this question")
+        if asked == 0 and rcode in _ERRORS:  # a server that could not even read it need not repeat it
+            return Response(rcode)
+        # RFC 5452 §4.2: it must repeat the question.
+        end = len(question) - (len(_OPT) if question[11] else 0)
+        other_case = wire[12:end] != question[12:end]
+        # No other octet here is a letter's: lengths are below 64, types and classes too.
+        if asked != 1 or (other_case and wire[12:end].lower() != question[12:end].lower()):
+            raise FormatError("an answer to another question")
+        if flags & 0x0200:
+            return Response(rcode, other_case, truncated=True)
+        records: Sequence[Record] = ()
+        if answers:
+            if not is_plain(name):
+                name, _ = _name(wire, 12)
+            records, end = _records(wire, end, min(answers, MAX_RECORDS), name, CODES[kind])
+        if authorities and answers <= MAX_RECORDS:  # else the next section begins where we do not look
+            authority = _authority(wire, end, min(authorities, MAX_RECORDS))
+            return Response(rcode, other_case, False, name, records, authority)
+        return Response(rcode, other_case, False, name, records)
     except FormatError:
         raise
     except (IndexError, ValueError, struct.error) as error:
@@ -108,39 +128,13 @@ def read_answer(wire: bytes, question: bytes, name: str | None = None, *, exact:
 
 
 def is_plain(name: str) -> bool:
-    """Whether Record.owner spells a name as it is: lower case, and nothing in it that must be escaped."""
+    """Whether records spell a name as it is: lower case, and nothing in it that must be escaped."""
     return name.isascii() and not name.encode().translate(None, _PLAIN)
 
 
-def _read(wire: bytes, question: bytes, name: str | None, exact: bool) -> Response:
-    identifier, flags, asked, answers, authorities = _COUNTS.unpack_from(wire)
-    rcode = flags & 15
-    # RFC 5452 §4.3: the identifier; a response to a standard query.
-    if identifier != question[0] << 8 | question[1] or flags & 0xF800 != 0x8000:
-        raise FormatError("not a response to this question")
-    if asked == 0 and rcode in _ERRORS:  # a server that could not even read it need not repeat it
-        return Response("", rcode)
-    end = len(question) - (len(_OPT) if question[11] else 0)
-    # RFC 5452 §4.2: it must repeat the question.
-    if asked != 1 or wire[12:end] != question[12:end]:
-        # No other octet here is a letter's: lengths are below 64, types and classes too.
-        if asked != 1 or wire[12:end].lower() != question[12:end].lower():
-            raise FormatError("an answer to another question")
-        if exact:
-            raise OtherCase("an answer that does not keep the case")
-    if name is None:
-        name, _ = _name(wire, 12)
-    if flags & 0x0200:
-        return Response(name, rcode, truncated=True)
-    answer, end = _records(wire, end, min(answers, MAX_RECORDS), name)
-    authority: Sequence[Record] = ()
-    if authorities and answers <= MAX_RECORDS:  # else the next section begins where we do not look
-        authority, _ = _records(wire, end, min(authorities, MAX_RECORDS), name)
-    return Response(name, rcode, False, answer, authority)
-
-
-def _records(wire: bytes, at: int, count: int, name: str) -> tuple[list[Record], int]:
-    records = []
+def _records(wire: bytes, at: int, count: int, name: str, asked: int) -> tuple[list[Record], int]:
+    """The records of a type, and aliases; and the offset after all of them. name: the question's."""
+    records, read = [], (asked, _CNAME)
     for _ in range(count):
         if wire.startswith(_TO_QUESTION, at):  # most owners are the question's name
             owner, at = name, at + 2
@@ -150,13 +144,44 @@ def _records(wire: bytes, at: int, count: int, name: str) -> tuple[list[Record],
         at += 10
         end = at + length
         if end > len(wire):
-            raise FormatError("a record that ends after the message")
-        read = _VALUES.get(code)
-        if read is not None and class_ == 1:
+            raise FormatError(_TOO_LONG)
+        if class_ == 1 and code in read:
             # RFC 2181 §8: a TTL with the highest bit set is 0.
-            records.append(Record(owner, code, ttl if ttl < 2**31 else 0, read(wire, at, end)))
+            records.append((owner, code, ttl if ttl < 2**31 else 0, _VALUES[code](wire, at, end)))
         at = end
     return records, at
+
+
+def _authority(wire: bytes, at: int, count: int) -> dict[int, int]:
+    """See Response.authority. Whose records they are, and what they say, nobody asks: no name has to be read."""
+    found: dict[int, int] = {}
+    for _ in range(count):
+        at = _after_name(wire, at)
+        code, class_, ttl, length = _RECORD.unpack_from(wire, at)
+        at += 10 + length
+        if at > len(wire):
+            raise FormatError(_TOO_LONG)
+        if class_ != 1:
+            continue
+        if ttl >= 2**31:  # RFC 2181 §8
+            ttl = 0
+        if code == _SOA:
+            if length < _SHORTEST_SOA:
+                raise FormatError(_MALFORMED_SOA)
+            ttl = min(ttl, int.from_bytes(wire[at - 4 : at]))
+        found[code] = min(ttl, found.get(code, ttl))
+    return found
+
+
+def _after_name(wire: bytes, at: int) -> int:
+    """The offset after a name."""
+    while length := wire[at]:
+        if length >= 0xC0:
+            return at + 2
+        if length > 63:
+            raise FormatError(_MALFORMED_NAME)
+        at += length + 1
+    return at + 1
 
 
 def _name(wire: bytes, at: int) -> tuple[str, int]:
@@ -174,7 +199,7 @@ def _name(wire: bytes, at: int) -> tuple[str, int]:
             continue
         octets += length + 1
         if length > 63 or octets > 255 or at + length >= len(wire):
-            raise FormatError("a malformed name")
+            raise FormatError(_MALFORMED_NAME)
         labels.append(wire[at + 1 : at + 1 + length])
         at += 1 + length
     return _text(labels), after or at + 1
@@ -205,12 +230,11 @@ def _mx(wire: bytes, at: int, end: int) -> Mx:
     return Mx(int.from_bytes(wire[at : at + 2], "big"), _host(wire, at + 2, end))
 
 
-def _soa(wire: bytes, at: int, end: int) -> Soa:
+def _soa(wire: bytes, at: int, end: int) -> str:
     host, at = _name(wire, at)
-    _, at = _name(wire, at)
-    if at + 20 != end:
-        raise FormatError("a malformed SOA")
-    return Soa(host, int.from_bytes(wire[end - 4 : end], "big"))
+    if _after_name(wire, at) + 20 != end:
+        raise FormatError(_MALFORMED_SOA)
+    return host
 
 
 def _txt(wire: bytes, at: int, end: int) -> bytes:

@@ -8,10 +8,9 @@ import dns.message
 import pytest
 
 from smtpgate.dns import udp
-from smtpgate.dns.entropy import Entropy
 from smtpgate.dns.resolver import Status
 from smtpgate.dns.stub import StubResolver
-from smtpgate.dns.udp import UdpPool, UdpSocket
+from smtpgate.dns.udp import UdpPool
 from smtpgate.values import Endpoint
 from tests.dns.name_server import name_server, reply, silent_socket, wire
 from tests.fakes import Clock
@@ -289,42 +288,31 @@ class Waiter:
         return True
 
 
-class FixedEntropy(Entropy):
-    def __init__(self, octets):
-        super().__init__()
-        self.octets = octets
-
-    def take(self, count):
-        taken, self.octets = self.octets[:count], self.octets[count:]
-        return taken
-
-
-async def test_two_questions_on_one_socket_never_have_one_identifier():
-    with silent_socket(0) as server:
-        one = UdpSocket(Endpoint(*server.getsockname()), 0.0, lambda broken: None)
-        entropy = FixedEntropy(b"\1\1\1\1\2\2")
-        for expected in (0x0101, 0x0202):
-            identifier = one.identifier(entropy)
-            assert identifier == expected
-            one.send(identifier, b"question", Waiter())
-        one.close()
+async def test_two_questions_on_one_socket_never_have_one_identifier(monkeypatch):
+    drawn = iter([b"\1", b"\1", b"\2", b"\1", b"\2", b"\3"])  # whatever is drawn once more is another one
+    script = Script(good)
+    async with name_server(script) as server:
+        resolver = resolver_of(("127.0.0.1", server.port))
+        monkeypatch.setattr(resolver.entropy, "take", lambda count: next(drawn) * count)
+        await asyncio.gather(*(resolver.query(NAME, kind) for kind in ("A", "MX", "TXT")))
+    assert [question.id for question in script.questions] == [0x0101, 0x0202, 0x0303]
 
 
 async def test_a_socket_that_is_replaced_still_hears_its_last_answers(monkeypatch):
     monkeypatch.setattr(udp, "SOCKETS", 1)
     with silent_socket(0) as server:
         server.setblocking(False)
-        pool = UdpPool(Endpoint(*server.getsockname()), Entropy())
-        old, waiter = pool.socket(0.0), Waiter()
-        old.send(7, b"\0\7", waiter)
-        new = pool.socket(1000.0)
+        pool = UdpPool(Endpoint(*server.getsockname()))
+        old, waiter = pool.socket(0, 0.0), Waiter()
+        old.send(b"\0\7", b"\0\7", waiter)
+        new = pool.socket(0, 1000.0)
         assert new is not old
         assert len(pool) == 2
         packet, client = await asyncio.get_running_loop().sock_recvfrom(server, 100)
         server.sendto(packet, client)
         await waiter.came.wait()
         assert waiter.packets == [b"\0\7"]
-        old.forget(7)
+        old.forget(b"\0\7")
         assert len(pool) == 1
         pool.close()
 
@@ -332,9 +320,9 @@ async def test_a_socket_that_is_replaced_still_hears_its_last_answers(monkeypatc
 async def test_descriptors_are_bounded_when_nothing_is_answered(monkeypatch):
     monkeypatch.setattr(udp, "SOCKETS", 1)
     with silent_socket(0) as server:
-        pool = UdpPool(Endpoint(*server.getsockname()), Entropy())
+        pool = UdpPool(Endpoint(*server.getsockname()))
         for now in range(0, 100_000, 1000):
-            pool.socket(float(now)).send(7, b"\0\7", Waiter())
+            pool.socket(0, float(now)).send(b"\0\7", b"\0\7", Waiter())
         assert len(pool) == 1 + udp._MAX_RETIRED
         pool.close()
         assert len(pool) == 0

@@ -41,10 +41,10 @@ async def exchange(server: socket.socket, identifiers: list[int]) -> Asker:
     sockets = UdpSocket(Endpoint(*server.getsockname()), 0.0, lambda _: None)
     asker = Asker()
     for identifier in range(201):
-        sockets.send(identifier, identifier.to_bytes(2), asker)
+        sockets.send(identifier.to_bytes(2), identifier.to_bytes(2), asker)
         _, client = server.recvfrom(100)
     for identifier in range(1, 201):
-        sockets.forget(identifier)
+        sockets.forget(identifier.to_bytes(2))
     for identifier in [*identifiers, 0]:
         server.sendto(identifier.to_bytes(2), client)
     await until(lambda: asker.got or asker.is_flooded)

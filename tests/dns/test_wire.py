@@ -6,13 +6,14 @@ import dns.message
 import dns.rdataclass
 import dns.rdatatype
 import dns.rdtypes.ANY.PTR
+import dns.rdtypes.ANY.SOA
 import dns.rdtypes.ANY.TXT
 import dns.rrset
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtpgate.dns.wire import CODES, FormatError, Soa, read_answer, write_question
+from smtpgate.dns.wire import CODES, FormatError, read_answer, write_question
 
 labels = st.binary(min_size=1, max_size=20)
 names = st.lists(labels, min_size=0, max_size=6).map(lambda some: dns.name.Name((*some, b"")))
@@ -21,25 +22,29 @@ kinds = st.sampled_from(sorted(CODES))
 possible = st.from_regex(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,20}){0,5}", fullmatch=True)
 
 
+def question_for(name, kind):
+    return write_question(b"\x12\x34", name, kind, b"", True)
+
+
 def spelt(name):
     return name.to_text(omit_final_dot=True).lower() if name != dns.name.root else ""
 
 
 @given(possible, kinds)
 def test_dnspython_reads_our_questions(name, kind):
-    message = dns.message.from_wire(write_question(0x1234, name, kind))
+    message = dns.message.from_wire(question_for(name, kind))
     (question,) = message.question
     assert (message.id, spelt(question.name), question.rdtype) == (0x1234, name, dns.rdatatype.from_text(kind))
 
 
 @given(possible, st.lists(st.tuples(names, names), min_size=1, max_size=20))
 def test_we_read_the_names_that_dnspython_writes(name, pairs):
-    question = write_question(0x1234, name, "PTR")
+    question = question_for(name, "PTR")
     response = dns.message.make_response(dns.message.from_wire(question))
     for owner, target in pairs:
         response.answer.append(dns.rrset.from_rdata(owner, 60, ptr(target)))
-    read = read_answer(response.to_wire(max_size=65_535), question)
-    assert [(record.owner, record.value) for record in read.answer] == [
+    read = read_answer(response.to_wire(max_size=65_535), question, name, "PTR")
+    assert [(owner, value) for owner, _, _, value in read.records] == [
         (spelt(owner), spelt(target)) for owner, target in pairs
     ]
 
@@ -50,63 +55,68 @@ def ptr(target):
 
 @given(texts)
 def test_we_read_the_texts_that_dnspython_writes(strings):
-    question = write_question(0x1234, "d.example", "TXT")
+    question = question_for("d.example", "TXT")
     response = dns.message.make_response(dns.message.from_wire(question))
     rdata = dns.rdtypes.ANY.TXT.TXT(dns.rdataclass.IN, dns.rdatatype.TXT, strings)
     response.answer.append(dns.rrset.from_rdata("d.example.", 60, rdata))
-    read = read_answer(response.to_wire(max_size=65_535), question)
-    assert [record.value for record in read.answer] == [b"".join(strings)]
+    read = read_answer(response.to_wire(max_size=65_535), question, "d.example", "TXT")
+    assert [value for _, _, _, value in read.records] == [b"".join(strings)]
 
 
 @given(st.binary(max_size=600))
 def test_any_octets_are_read_or_refused(octets):
-    question = write_question(0x1234, "d.example", "A")
+    question = question_for("d.example", "A")
     with contextlib.suppress(FormatError):
-        read_answer(octets, question)
+        read_answer(octets, question, "d.example", "A")
 
 
-@given(st.binary(max_size=600), st.integers(0, 9), st.integers(0, 9))
-def test_any_records_are_read_or_refused(octets, answers, authorities):
-    question = write_question(0x1234, "d.example", "A")
+@given(st.binary(max_size=600), st.integers(0, 9), st.integers(0, 9), kinds)
+def test_any_records_are_read_or_refused(octets, answers, authorities, kind):
+    question = question_for("d.example", kind)
     header = b"\x12\x34\x80\0\0\1" + bytes((0, answers, 0, authorities, 0, 0))
     with contextlib.suppress(FormatError):
-        read_answer(header + question[12:-11] + octets, question)
+        read_answer(header + question[12:-11] + octets, question, "d.example", kind)
 
 
 @given(st.data())
 def test_a_damaged_answer_is_read_or_refused(data):
-    question = write_question(0x1234, "d.example", "MX")
+    kind = data.draw(kinds)
+    question = question_for("d.example", kind)
     response = dns.message.make_response(dns.message.from_wire(question))
     for line in ("CNAME e.example.", "MX 10 mx.d.example.", "SOA ns.example. root.example. 1 2 3 4 5", "TXT a b"):
-        kind, rest = line.split(" ", 1)
-        response.answer.append(dns.rrset.from_text("d.example.", 60, "IN", kind, rest))
+        for section in (response.answer, response.authority):
+            section.append(dns.rrset.from_text("d.example.", 60, "IN", *line.split(" ", 1)))
     octets = bytearray(response.to_wire())
     for _ in range(data.draw(st.integers(1, 4))):
         octets[data.draw(st.integers(len(question) - 11, len(octets) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(FormatError):
-        read_answer(bytes(octets), question)
+        read_answer(bytes(octets), question, "d.example", kind)
 
 
 @pytest.mark.parametrize(("ttl", "read"), [(0, 0), (2**31 - 1, 2**31 - 1), (2**31, 0), (2**32 - 1, 0)])
 def test_a_ttl_with_the_highest_bit_is_zero(ttl, read):
-    question = write_question(0x1234, "d.example", "A")
+    question = question_for("d.example", "A")
     record = b"\xc0\x0c\0\1\0\1" + ttl.to_bytes(4, "big") + b"\0\4\xc0\0\2\1"
-    response = read_answer(b"\x12\x34\x80\0\0\1\0\1\0\0\0\0" + question[12:-11] + record, question)
-    assert [record.ttl for record in response.answer] == [read]
+    response = read_answer(b"\x12\x34\x80\0\0\1\0\1\0\0\0\0" + question[12:-11] + record, question, "d.example", "A")
+    assert [ttl for _, _, ttl, _ in response.records] == [read]
 
 
-def test_soa():
-    question = write_question(0x1234, "d.example", "A")
+@given(names, names, names, st.integers(0, 2**31 - 1), st.integers(0, 2**31 - 1))
+def test_the_authority_says_how_long_a_name_does_not_exist(zone, host, mailbox, ttl, minimum):
+    question = question_for("d.example", "A")
     response = dns.message.make_response(dns.message.from_wire(question))
-    response.authority.append(dns.rrset.from_text("example.", 60, "IN", "SOA", "ns.example. root.example. 1 2 3 4 5"))
-    (record,) = read_answer(response.to_wire(), question).authority
-    assert record == ("example", 6, 60, Soa("ns.example", 5))
+    soa = dns.rdtypes.ANY.SOA.SOA(dns.rdataclass.IN, dns.rdatatype.SOA, host, mailbox, 1, 2, 3, 4, minimum)
+    response.authority.append(dns.rrset.from_text(zone, 7, "IN", "NS", "ns.example."))
+    response.authority.append(dns.rrset.from_rdata(zone, ttl, soa))
+    response.authority.append(dns.rrset.from_text(zone, 3, "IN", "TXT", "behind it"))
+    found = read_answer(response.to_wire(), question, "d.example", "A").authority
+    assert found == {CODES["NS"]: 7, CODES["SOA"]: min(ttl, minimum), CODES["TXT"]: 3}
 
 
 def answer_with(kind, data):
-    question = write_question(0x1234, "d.example", kind)
+    question = question_for("d.example", kind)
     record = b"\xc0\x0c" + bytes((0, CODES[kind], 0, 1, 0, 0, 0, 60)) + len(data).to_bytes(2, "big") + data
-    return b"\x12\x34\x80\0\0\1\0\1\0\0\0\0" + question[12:-11] + record, question
+    return b"\x12\x34\x80\0\0\1\0\1\0\0\0\0" + question[12:-11] + record, question, "d.example", kind
 
 
 @pytest.mark.parametrize(
@@ -132,8 +142,8 @@ def test_malformed_records_are_refused(kind, data):
 
 def test_the_longest_name_is_read():
     name = (b"\x3f" + b"a" * 63) * 3 + b"\x3d" + b"a" * 61 + b"\0"
-    (record,) = read_answer(*answer_with("PTR", name)).answer
-    assert len(record.value) == 253
+    [(_, _, _, host)] = read_answer(*answer_with("PTR", name)).records
+    assert len(host) == 253
 
 
 @pytest.mark.parametrize(("pointers", "is_read"), [(126, True), (127, False)])  # and the one that leads there
@@ -144,12 +154,12 @@ def test_a_name_of_pointers_to_pointers_is_not_followed_for_ever(pointers, is_re
         (0xC000 | (start if number == 0 else start + 2 * number - 1)).to_bytes(2, "big") for number in range(pointers)
     )
     last = (0xC000 | (start + 2 * pointers - 1)).to_bytes(2, "big")
-    question = write_question(0x1234, "d.example", "PTR")
+    question = question_for("d.example", "PTR")
     first = b"\xc0\x0c\xff\0\0\1\0\0\0\x3c" + len(chain).to_bytes(2, "big") + chain
     record = b"\xc0\x0c\0\x0c\0\1\0\0\0\x3c\0\2" + last
     packet = b"\x12\x34\x80\0\0\1\0\2\0\0\0\0" + question[12:-11] + first + record
     if is_read:
-        assert [record.value for record in read_answer(packet, question).answer] == [""]
+        assert [value for _, _, _, value in read_answer(packet, question, "d.example", "PTR").records] == [""]
     else:
         with pytest.raises(FormatError):
-            read_answer(packet, question)
+            read_answer(packet, question, "d.example", "PTR")
