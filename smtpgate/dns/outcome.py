@@ -1,5 +1,6 @@
 """What a server's response says about a question: one of the four outcomes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from smtpgate.dns.resolver import Answer, RecordType, Status
@@ -16,7 +17,7 @@ def outcome(name: str, kind: RecordType, response: Response) -> Answer:
     """Make one of the four outcomes. FormatError: another server should be asked."""
     if response.rcode and response.error:
         raise FormatError(response.error)
-    values, ttl = _follow(response, CODES[kind])
+    values, ttl = _follow(response, CODES[kind]) if response.records else ((), _MAX_TTL)
     exists = response.rcode != _NXDOMAIN  # the last name of the chain (RFC 2308 §2.1)
     if values:
         if not exists:
@@ -29,7 +30,7 @@ def outcome(name: str, kind: RecordType, response: Response) -> Answer:
     return Answer(name, kind, Status.NO_DATA if exists else Status.NO_NAME, (), ttl)
 
 
-def _follow(response: Response, asked: int) -> tuple[list[Any], int]:
+def _follow(response: Response, asked: int) -> tuple[Sequence[Any], int]:
     """The values at the end of the chain of aliases, and the smallest TTL on the way (RFC 1034 §3.6.2)."""
     name, ttl = response.name, _MAX_TTL
     for _ in range(MAX_CHAIN + 1):

@@ -198,8 +198,10 @@ class Question:
             identifier = chance[1:3]
             while identifier in socket.waiting:  # RFC 5452 §4.3: a random one that no other question has
                 identifier = means.entropy.take(2)
-            attempt = self._attempt(server, now, identifier, chance[3:], socket)
-            socket.send(identifier, attempt.wire, attempt)
+            mixed, edns = self._mixed and server.mixes_case, self._edns and server.edns
+            wire = write_question(identifier, self.name, self.kind, chance[3:] if mixed else b"", edns)
+            attempt = Attempt(self, server, now, wire, mixed, edns, socket)
+            socket.send(identifier, wire, attempt)
         except OSError as error:
             self._unreachable(server, error)
             return
@@ -208,17 +210,12 @@ class Question:
 
     def _ask_over_tcp(self, server: NameServer, now: float) -> None:
         server.over_tcp += 1
-        attempt = self._attempt(server, now, self.means.entropy.take(2))
+        edns = self._edns and server.edns
+        wire = write_question(self.means.entropy.take(2), self.name, self.kind, b"", edns)
+        attempt = Attempt(self, server, now, wire, False, edns, None)
         attempt.task = asyncio.create_task(self._over_tcp(attempt))
         self._attempts.append(attempt)
         self.means.tries.start(attempt, now)
-
-    def _attempt(
-        self, server: NameServer, now: float, identifier: bytes, mix: bytes = b"", socket: UdpSocket | None = None
-    ) -> Attempt:
-        mixed, edns = self._mixed and server.mixes_case and mix != b"", self._edns and server.edns
-        wire = write_question(identifier, self.name, self.kind, mix if mixed else b"", edns)
-        return Attempt(self, server, now, wire, mixed, edns, socket)
 
     async def _over_tcp(self, attempt: Attempt) -> None:
         server = attempt.server

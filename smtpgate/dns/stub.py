@@ -40,7 +40,7 @@ class StubResolver:
         self._servers = [NameServer(server, self._sort) for server in dict.fromkeys(found)]
         self._timeout = timeout
         self._timeouts: Deadlines[Question] = Deadlines(timeout, self._timed_out, clock)
-        self._queue: deque[Question] = deque()  # their time has begun, too
+        self._queue: deque[Question] = deque()  # whose time is running, too
         self._outcomes: Counter[Status] = Counter()
         self._sort()
 
@@ -114,7 +114,7 @@ class StubResolver:
             question = self._queue.popleft()
             if question.is_wanted():
                 self._begin(question, self.clock())
-            else:
+            else:  # given up, or out of time, in which case it has ended
                 question.fail("")
 
     def _probe(self, question: Question, now: float) -> None:
@@ -126,8 +126,6 @@ class StubResolver:
                 probe.begin((server,), now)
 
     def _timed_out(self, question: Question) -> None:
-        if self._queue and question is self._queue[0]:  # if it still waits, then nobody before it does
-            self._queue.popleft()
         seen = f" ({question.problems})" if question.problems else ""
         question.fail(f"timed out after {self._timeout:g} s{seen}")
 

@@ -41,17 +41,16 @@ class Waiting(Protocol):
 class UdpSocket:
     """One socket, and who waits for an answer on it, by the identifier of the question (two octets).
 
-    broken: called before those that wait are told that it is of no more use.
+    until: when it is time for another port. broken: called before those that wait are told that it is of no more use.
     """
 
     def __init__(self, server: Endpoint, now: float, broken: Callable[["UdpSocket"], None]) -> None:
         self.waiting: dict[bytes, Waiting] = {}
         self.useless = 0
         self._forgotten: set[bytes] = set()  # an answer may still come, or again: no forger is slow or repeats himself
-        self._questions = 0
         # Not all at the same time, and not after a number that can be foreseen.
-        self._most = random.randint(_MAX_QUESTIONS // 2, _MAX_QUESTIONS)  # noqa: S311 - no secret
-        self._until = now + random.uniform(_MAX_AGE / 2, _MAX_AGE)  # noqa: S311
+        self._left = random.randint(_MAX_QUESTIONS // 2, _MAX_QUESTIONS)  # noqa: S311 - no secret
+        self.until = now + random.uniform(_MAX_AGE / 2, _MAX_AGE)  # noqa: S311
         self._retired = False
         self._broken = broken
         self._loop = asyncio.get_running_loop()
@@ -65,13 +64,11 @@ class UdpSocket:
             raise
         self._loop.add_reader(self._socket.fileno(), self._readable)
 
-    def is_worn(self, now: float) -> bool:
-        """Whether it is time for another port."""
-        return self._questions >= self._most or now >= self._until
-
     def send(self, identifier: bytes, question: bytes, waiting: Waiting) -> None:
         """Ask. OSError: the server cannot be reached."""
-        self._questions += 1
+        self._left -= 1
+        if self._left <= 0:
+            self.until = 0.0  # no matter when
         try:
             self._socket.send(question)
         except BlockingIOError:
@@ -80,7 +77,6 @@ class UdpSocket:
             self._refused(error)
             raise
         self.waiting[identifier] = waiting
-        self._forgotten.discard(identifier)
 
     def forget(self, identifier: bytes) -> None:
         """Nobody waits for this answer any more."""
@@ -163,7 +159,7 @@ class UdpPool:
         """One of them. chance: 0 to 255, at random. OSError: there is no way to the server."""
         place = chance % SOCKETS
         chosen = self._sockets[place]
-        if chosen is None or (chosen.is_worn(now) and self._retire(chosen)):
+        if chosen is None or (now >= chosen.until and self._retire(chosen)):
             chosen = self._sockets[place] = UdpSocket(self._server, now, self._drop)
         return chosen
 

@@ -9,6 +9,7 @@ import ipaddress
 import string
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from smtpgate.dns.resolver import Mx, RecordType
@@ -114,7 +115,7 @@ def read_answer(wire: bytes, question: bytes, name: str, kind: RecordType) -> Re
             return Response(rcode, other_case, truncated=True)
         records: Sequence[Record] = ()
         if answers:
-            if not is_plain(name):
+            if name.encode().translate(None, _PLAIN):  # what is plain is spelt as it is
                 name, _ = _name(wire, 12)
             records, end = _records(wire, end, min(answers, MAX_RECORDS), name, CODES[kind])
         if authorities and answers <= MAX_RECORDS:  # else the next section begins where we do not look
@@ -125,11 +126,6 @@ def read_answer(wire: bytes, question: bytes, name: str, kind: RecordType) -> Re
         raise
     except (IndexError, ValueError, struct.error) as error:
         raise FormatError("a malformed answer") from error
-
-
-def is_plain(name: str) -> bool:
-    """Whether records spell a name as it is: lower case, and nothing in it that must be escaped."""
-    return name.isascii() and not name.encode().translate(None, _PLAIN)
 
 
 def _records(wire: bytes, at: int, count: int, name: str, asked: int) -> tuple[list[Record], int]:
@@ -248,8 +244,9 @@ def _txt(wire: bytes, at: int, end: int) -> bytes:
     return b"".join(strings)
 
 
+_ipv4 = lru_cache(maxsize=256)(ipaddress.IPv4Address)  # block lists say the same few again and again
 _VALUES: dict[int, Callable[[bytes, int, int], Any]] = {
-    CODES["A"]: lambda wire, at, end: ipaddress.IPv4Address(wire[at:end]),
+    CODES["A"]: lambda wire, at, end: _ipv4(wire[at:end]),
     CODES["AAAA"]: lambda wire, at, end: ipaddress.IPv6Address(wire[at:end]),
     CODES["MX"]: _mx,
     CODES["TXT"]: _txt,

@@ -332,6 +332,19 @@ async def test_questions_in_flight_are_bounded_and_the_others_wait(monkeypatch):
     assert {answer.status for answer in answers} == {Status.NO_NAME}
 
 
+async def test_who_waits_for_a_turn_waits_no_longer_than_others(monkeypatch):
+    monkeypatch.setattr(stub, "MAX_IN_FLIGHT", 2)
+    async with name_server(lambda *_: []) as server:
+        resolver = resolver_of(["127.0.0.1"], 5, server.port)
+        asking = [asyncio.create_task(resolver.query(f"{number}.example", "A")) for number in range(5)]
+        await until(lambda: len(server.asked) == 2)
+        await let_wait(resolver, 5)
+        assert {(await each).status for each in asking} == {Status.FAILURE}
+        assert resolver.facts()["in_flight"] == 0
+        await resolver.query("a..b", "A")  # whose turn it is at once
+    assert {name for name, _ in server.asked} == {"0.example.", "1.example."}
+
+
 async def test_what_nobody_foresaw_is_a_temporary_failure(monkeypatch, caplog):
     def broken(*_):
         raise RuntimeError("unforeseen")
