@@ -37,9 +37,9 @@ class NameServer:
         self._refused_edns = 0
 
     def heard(self, sent: float, now: float, mixed: bool, edns: bool) -> None:
-        """It answered now, whatever it said, what it was asked then.
+        """It answered, whatever it said.
 
-        mixed, edns: how it was asked, and repeated the question.
+        sent, now: when it was asked, and when it answered. mixed, edns: how it was asked, and repeated the question.
         """
         self.answered += 1
         self.latency.add(now - sent)
