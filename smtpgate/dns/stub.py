@@ -14,6 +14,7 @@ from smtpgate.dns.entropy import Entropy
 from smtpgate.dns.name_server import NameServer
 from smtpgate.dns.question import Attempt, Question
 from smtpgate.dns.resolver import Answer, RecordType, Status
+from smtpgate.dns.udp import MOST_SOCKETS
 from smtpgate.values import Endpoint
 
 _MAX_TRY = 2.0  # seconds until the next server is asked, or the only one again
@@ -91,6 +92,11 @@ class StubResolver:
             "in_flight": len(self._timeouts.running),
             "servers": [server.facts() for server in self._servers],
         }
+
+    @property
+    def most_sockets(self) -> int:
+        """How many it may have open."""
+        return len(self._servers) * MOST_SOCKETS + _MAX_CONNECTIONS
 
     def ended(self, question: Question, answer: Answer) -> None:
         """Called by a question that has its answer."""

@@ -17,6 +17,7 @@ MAX_USELESS = 100  # packets on one socket that answer nothing; more of them are
 _MAX_QUESTIONS = 2000  # over one socket; then another port is taken
 _MAX_AGE = 60.0  # seconds
 _MAX_RETIRED = 64  # sockets that wait for their last answers; while there are so many, ports are kept longer
+MOST_SOCKETS = SOCKETS + _MAX_RETIRED
 _LARGEST = 4096  # octets; EDNS lets no server send more than 1232
 _AT_ONCE = 64  # packets read before others have their turn
 _BUFFER = 1 << 20  # octets that the kernel may keep for a socket, if it allows that many

@@ -8,6 +8,7 @@ from typing import Any
 
 from smtpgate.dnsbl.lists import DnsLists
 from smtpgate.record import Record
+from smtpgate.server.descriptors import is_short_of_files
 from smtpgate.server.recorder import Recorder
 from smtpgate.server.reports import EVERY
 from smtpgate.smtp.services import Services
@@ -45,10 +46,11 @@ class Rate:
 class Facts:
     """Called once a second, it tells what is going on in the worker's parts.
 
-    sessions, transactions: open now. stress: sessions are running out. messages_per_second: accepted, over the last
-    minute. outcomes: of all transactions since the worker began. records_waiting, records_dropped: on their way to the
-    store, and lost on it. dns: what the resolver has done (CachingResolver.facts, StubResolver.facts). downstream: how
-    each of its servers is doing (ServerHealth). lists: how each DNS list is doing (ListHealth.report()).
+    sessions, transactions: open now. stress: sessions are running out. files_short: no file can be opened.
+    messages_per_second: accepted, over the last minute. outcomes: of all transactions since the worker began.
+    records_waiting, records_dropped: on their way to the store, and lost on it. dns: what the resolver has done
+    (CachingResolver.facts, StubResolver.facts). downstream: how each of its servers is doing (ServerHealth). lists: how
+    each DNS list is doing (ListHealth.report()).
     """
 
     services: Services
@@ -65,6 +67,7 @@ class Facts:
         return {
             "sessions": len(connections),
             "stress": self.services.room.stress,
+            "files_short": is_short_of_files(),
             "transactions": sum(connection.reception.tx is not None for connection in connections),
             "messages_per_second": round(self._rate.sample(time.monotonic(), outcomes["accepted"]), 3),
             "outcomes": dict(outcomes),

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from smtpgate.server.descriptors import FileNews
 from smtpgate.server.dns_news import NameServerNews
 from smtpgate.server.list_news import ListNews
 from smtpgate.server.reports import EVERY
@@ -17,11 +18,13 @@ class News:
     def __init__(self) -> None:
         self._lists = ListNews()
         self._name_servers = NameServerNews(time.monotonic)
+        self._files = FileNews(time.monotonic)
 
     def hear(self, reports: Collection[Mapping[str, Any]]) -> None:
         """The last report of each worker that serves (Worker.facts())."""
         self._lists.hear(report["lists"] for report in reports)
         self._name_servers.hear(report["dns"] for report in reports)
+        self._files.hear(any(report["files_short"] for report in reports))
 
 
 async def serve_alone(worker: Worker, ready: Callable[[], None]) -> None:

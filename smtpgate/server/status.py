@@ -100,7 +100,10 @@ def _state(worker: WorkerProcess, now: float) -> str:
         return "starting"
     if worker.draining:
         return "draining"
-    return "stressed" if worker.report and worker.report["stress"] else "serving"
+    assert worker.report is not None
+    if worker.report["files_short"]:
+        return "no files"
+    return "stressed" if worker.report["stress"] else "serving"
 
 
 def _memory(pid: int) -> int | None:

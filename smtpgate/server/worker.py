@@ -21,7 +21,7 @@ from smtpgate.phases.asking import Limits
 from smtpgate.phases.context import Context
 from smtpgate.phases.engine import Engine
 from smtpgate.quarantine import Quarantine
-from smtpgate.server.descriptors import raise_descriptor_limit, sessions_within
+from smtpgate.server.descriptors import other_files, raise_descriptor_limit, sessions_within
 from smtpgate.server.downstream import configured_downstream
 from smtpgate.server.facts import Facts, Tally
 from smtpgate.server.heap import system_heap
@@ -142,7 +142,7 @@ class Worker:
             clock=time.time,
             spool=spool,
             quarantine=quarantine,
-            limits=_limits(settings),
+            limits=_limits(settings, stub),
             counts=self._counts,
             lines=LinePolicy(settings.server.bare_newline, settings.server.long_lines),
             mynetworks=settings.server.mynetworks,
@@ -274,6 +274,7 @@ def _reason(error: OSError) -> str:
     return f"{os.path.abspath(error.filename)}: {error.strerror}" if error.filename else in_words(error)
 
 
-def _limits(settings: Settings) -> DialogLimits:
+def _limits(settings: Settings, stub: StubResolver) -> DialogLimits:
     limits = DialogLimits(**dataclasses.asdict(settings.limits))
-    return dataclasses.replace(limits, sessions=sessions_within(raise_descriptor_limit(), limits.sessions))
+    others = other_files(settings, stub.most_sockets)
+    return dataclasses.replace(limits, sessions=sessions_within(raise_descriptor_limit(), others, limits.sessions))

@@ -1,5 +1,6 @@
-"""What can be wrong with the machine: a port in use, a database that is locked, broken or deleted."""
+"""What can be wrong with the machine: a port in use, a database that is locked, broken or deleted, no files left."""
 
+import resource
 import socket
 import sqlite3
 from collections.abc import Callable
@@ -9,6 +10,7 @@ import pytest
 
 from tests.system.gate import Gate
 from tests.system.peers import in_maildir
+from tests.system.program import PATIENCE
 
 
 def send(gate: Gate, subject: str) -> None:
@@ -72,3 +74,31 @@ def test_the_database_cannot_be_opened(var: str, tmp_path: Path) -> None:
     send(gate, "all the same")
     assert len(in_maildir(tmp_path / "mail")) == 1
     gate.stop()
+
+
+def test_no_files_are_left(serve: Callable[..., Gate]) -> None:
+    gate = serve("maildir:mail")
+    [worker] = gate.workers()
+    limits = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+    resource.prlimit(worker, resource.RLIMIT_NOFILE, (3, limits[1]))
+    gate.program.wait_for("ERROR: no more files can be opened: new clients are turned away")
+    assert "  no files  " in gate.command("status").stdout
+    resource.prlimit(worker, resource.RLIMIT_NOFILE, limits)
+    gate.program.wait_for("WARNING: files can be opened again")
+    send(gate, "again")
+
+
+def test_more_clients_than_files(serve: Callable[..., Gate]) -> None:
+    """Each of them is answered, and there are files for all that the server does beside."""
+    gate = serve("maildir:mail", server="[limits]\nclient_connections = 0\nclient_connection_rate = 0")
+    resource.prlimit(gate.status()["pid"], resource.RLIMIT_NOFILE, (400, 400))
+    assert gate.command("reload").returncode == 0  # the new worker may open so many
+    gate.program.wait_for("WARNING: a process may open 400 files: ")
+    clients = [socket.create_connection(("127.0.0.1", gate.port), PATIENCE) for _ in range(400)]
+    answers = {client.recv(4) for client in clients}
+    for client in clients:
+        client.close()
+    assert answers == {b"220 ", b"421 "}
+    send(gate, "after all of them")
+    gate.stop()
+    assert "no more files" not in gate.program.printed
