@@ -44,6 +44,12 @@ class FakeDelivered:
             raise StoreError("locked")
         self.rows.setdefault(digest, {}).update(dict.fromkeys(recipients, at))
 
+    async def forget(self, digest: str, recipients: Collection[str]) -> None:
+        if self.broken:
+            raise StoreError("locked")
+        for recipient in recipients:
+            del self.rows[digest][recipient]
+
 
 class FakeVerified:
     """The VerifiedAddresses protocol over a dict. broken: it raises StoreError. rows: what is known, and until when."""

@@ -117,7 +117,7 @@ class Connection(asyncio.Protocol):
 
     async def _write(self, chunk: bytes) -> bool:
         """Write as soon as the downstream takes it. False, and nothing written, if it has answered already."""
-        while self._paused and not self._replies:
+        while (self._paused or self._failure is not None) and not self._replies:
             await self._something(self._timeout)
         if self._replies:
             return False

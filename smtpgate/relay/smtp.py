@@ -201,8 +201,8 @@ class SmtpDelivery:
                 self._forwarding.answered(await connection.reply(), connection)
             self._mail_reply = _in_step(await connection.reply(), connection)
             if pipelining:
-                reply = _in_step(await connection.reply(), connection)
-                return reply if self._mail_reply.is_positive else self._mail_reply
+                reply = await connection.reply()
+                return _in_step(reply, connection) if self._mail_reply.is_positive else self._mail_reply
             if not self._mail_reply.is_positive:
                 return self._mail_reply
         return _in_step(await connection.command(rcpt), connection)
@@ -267,8 +267,13 @@ def _parameter(keyword: str, value: str | None) -> str:
 
 
 def _in_step(reply: RelayReply, connection: Connection, *, but_no_success: bool = False) -> RelayReply:
-    """The reply, if it is one that the command can have; a downstream that answers anything else is not trusted."""
-    if reply.code // 100 == 3 or (but_no_success and reply.is_positive):
+    """The reply, if it is one that the command can have; a downstream that answers anything else is not trusted.
+
+    RFC 5321 §4.2.3: 503 says that it is no time for the command. Of that the client knows nothing; what has a class of
+    its own (5.7.0: access denied) is a refusal all the same.
+    """
+    is_misplaced = reply.code == 503 and (reply.enhanced or "5.5.1").startswith("5.5.")
+    if is_misplaced or reply.code // 100 == 3 or (but_no_success and reply.is_positive):
         reason = DownstreamUnavailable(f"downstream is out of step: {reply}")
         connection.fail(reason)
         raise reason

@@ -7,6 +7,8 @@ Rules it keeps:
 - The client's reply speaks for those whom the client has named. A copy that rules want (BCC) goes out before, unless
   one answer speaks for all; one that is not taken puts the message off, and one that was taken is remembered.
 - No loss: only who is known to have the message is left out. A store that is away costs a duplicate, never a message.
+  Once the client is told 250, this is forgotten: the same octets, which a device may send each day, are news again.
+- A copy belongs to its transaction: whom the client names in another one, that has one answer for all, gets it there.
 - No queue, no bounce: the client goes on until all have it, the rest is refused for good at a retry, too, or it gives
   up; then it tells its user.
 """
@@ -44,13 +46,15 @@ class Redelivery:
         self._memory = memory
         self._clock = clock
         self._delivery = downstream.begin(envelope)
-        self._accepted: list[Put] = []
+        self._accepted: dict[Put, RelayReply] = {}
 
     async def recipient(self, address: str, parameters: RcptParameters = NO_PARAMETERS) -> RelayReply:
-        """Put one recipient to the downstream. Raises what Delivery.recipient raises."""
-        reply = await self._delivery.recipient(address, parameters)
+        """Put one recipient to the downstream, once. Raises what Delivery.recipient raises."""
+        put = address, parameters
+        # Not every LMTP server answers twice for whom it was told of twice: behind Postfix it never is.
+        reply = self._accepted.get(put) or await self._delivery.recipient(address, parameters)
         if reply.is_positive:
-            self._accepted.append((address, parameters))
+            self._accepted[put] = reply
         return reply
 
     @property
@@ -61,7 +65,7 @@ class Redelivery:
     @property
     def accepted(self) -> Sequence[Put]:
         """The recipients that the downstream takes."""
-        return self._accepted
+        return list(self._accepted)
 
     async def redirect(self, address: str) -> RelayReply:
         """Begin again, with this address in place of all recipients. Raises what Delivery.recipient raises."""
@@ -80,8 +84,9 @@ class Redelivery:
         if not copies and not self._delivery.per_recipient:
             return await self._delivery.deliver(outgoing)
         digest = await _digest(self._envelope.sender, received)
-        have = set(await self._having(digest))
-        answers = [NOT_NOW]
+        known = await self._having(digest)
+        settled = known.intersection(address for address, _ in (*self._accepted, *copies))
+        have, answers = set(known), [NOT_NOW]
         try:
             for copy in copies:
                 reply = await self._copy(copy, outgoing, have)
@@ -92,7 +97,9 @@ class Redelivery:
             answers = await self._deliver_to_rest(outgoing, have)
             return answers
         finally:
-            if not all(answer.is_positive for answer in answers):
+            if all(answer.is_positive for answer in answers):
+                await self._forget(digest, settled)
+            else:
                 await self._remember(digest, have)
 
     async def abandon(self) -> None:
@@ -101,7 +108,7 @@ class Redelivery:
 
     async def _begin_again(self) -> None:
         await self._delivery.abandon()
-        self._delivery, self._accepted = self._downstream.begin(self._envelope), []
+        self._delivery, self._accepted = self._downstream.begin(self._envelope), {}
 
     async def _copy(self, copy: Put, outgoing: Content, have: set[str]) -> RelayReply:
         """Send a copy, or let it go with the others, if the one answer for all is then its answer, too."""
@@ -155,6 +162,15 @@ class Redelivery:
                 await self._memory.remember(digest, recipients, self._clock())
         except (StoreError, TimeoutError) as trouble:
             log.warning("%d recipients will get a message twice: %s", len(recipients), trouble or "no answer")
+
+    async def _forget(self, digest: str, recipients: Collection[str]) -> None:
+        if not recipients:
+            return
+        try:
+            async with asyncio.timeout(_STORE_TIMEOUT):
+                await self._memory.forget(digest, recipients)
+        except (StoreError, TimeoutError) as trouble:
+            log.warning("a message that was sent on is taken for a retry if it comes again: %s", trouble or "no answer")
 
 
 async def _digest(sender: str, received: Content) -> str:

@@ -8,7 +8,7 @@ KEEP_DELIVERED = 5 * 86400.0
 
 
 class DeliveredRecipients(Protocol):
-    """Remembers them over restarts, shared by all processes of one store. Both raise StoreError."""
+    """Remembers them over restarts, shared by all processes of one store. All raise StoreError."""
 
     async def delivered(self, digest: str) -> frozenset[str]:
         """The recipients that have the message with this digest."""
@@ -16,4 +16,8 @@ class DeliveredRecipients(Protocol):
 
     async def remember(self, digest: str, recipients: Collection[str], at: float) -> None:
         """Note that these have it. at: seconds since 1970. On return it is committed."""
+        ...
+
+    async def forget(self, digest: str, recipients: Collection[str]) -> None:
+        """Forget that these have it: their client was told so. On return it is committed."""
         ...

@@ -111,6 +111,10 @@ class SqliteStore:
         """Note that these have a message (DeliveredRecipients)."""
         await self._request(lambda connection: _remember(connection, digest, recipients, at))
 
+    async def forget(self, digest: str, recipients: Collection[str]) -> None:
+        """Forget that these have a message (DeliveredRecipients)."""
+        await self._request(lambda connection: _forget(connection, digest, recipients))
+
     async def entries(self, name: str, keys: Sequence[str]) -> dict[str, str]:
         """The results of keys in an access table (StoredTables)."""
         asked = json.dumps([storable(key) for key in keys])
@@ -297,6 +301,12 @@ def _remember(connection: sqlite3.Connection, digest: str, recipients: Collectio
     with _undone_as_one(connection):
         for recipient in recipients:
             statements.REMEMBER.run(connection, digest=digest, recipient=storable(recipient), at=at)
+
+
+def _forget(connection: sqlite3.Connection, digest: str, recipients: Collection[str]) -> None:
+    with _undone_as_one(connection):
+        for recipient in recipients:
+            statements.FORGET.run(connection, digest=digest, recipient=storable(recipient))
 
 
 def _delete_records(connection: sqlite3.Connection, before: float) -> int:

@@ -145,6 +145,9 @@ DELETE_EXPIRED = Statement(
 )
 DELIVERED = Statement(select(delivered.c.recipient).where(delivered.c.digest == bindparam("digest")))
 REMEMBER = Statement(_remember())
+FORGET = Statement(
+    delete(delivered).where(delivered.c.digest == bindparam("digest"), delivered.c.recipient == bindparam("recipient"))
+)
 DELETE_DELIVERED = Statement(delete(delivered).where(tuple_(delivered.c.digest, delivered.c.recipient).in_(_FORGOTTEN)))
 VERIFIED = Statement(
     select(verified_address.c.deliverable, verified_address.c.reason, verified_address.c.at).where(

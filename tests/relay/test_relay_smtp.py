@@ -10,7 +10,7 @@ from smtpgate.content import Content
 from smtpgate.relay.downstream import DownstreamUnavailable, Envelope, RcptParameters, RelayReply
 from smtpgate.relay.smtp import SmtpDownstream
 from smtpgate.relay.url import parse_url
-from smtpgate.relay.wire import Unsendable
+from smtpgate.relay.wire import CHUNK, Unsendable
 from tests.imagined_servers import USUAL, Fate, ImaginedLoop, ImaginedServer
 from tests.relay.scripted import CLOSE, HANG, offering, scripted
 from tests.relay.sending import CONTENT, ENVELOPE, OK, QUEUED, downstream_of, send
@@ -199,6 +199,55 @@ async def test_a_refused_message(verb, code):
         assert server.connections == 1
     # RFC 5321 §4.1.1.4: the final dot ends the transaction whatever the answer; a refused DATA does not.
     assert server.verbs().count("RSET") == (verb == "DATA")
+
+
+@pytest.mark.parametrize(
+    ("verb", "offered"),
+    [
+        ("MAIL", ()),
+        ("RCPT", ()),
+        ("DATA", ()),
+        ("MAIL", ("PIPELINING",)),
+        ("RCPT", ("PIPELINING",)),
+        ("BDAT", ("PIPELINING", "CHUNKING")),
+    ],
+)
+async def test_a_command_at_the_wrong_time_is_no_refusal_of_the_clients(verb, offered):
+    async with scripted({"EHLO": offering(*offered), verb: b"503 5.5.1 Bad sequence of commands\r\n"}) as server:
+        downstream = downstream_of(server)
+        with pytest.raises(DownstreamUnavailable, match="out of step"):
+            await send(downstream)
+        await server.gone[0].wait()
+        assert downstream.connections() == (0, 0)
+
+
+@pytest.mark.parametrize("refusal", [b"503 5.7.0 Access denied\r\n", b"550 5.7.1 No\r\n"])
+async def test_rcpt_out_of_sequence_after_a_refused_mail_says_nothing(refusal):
+    script = {"EHLO": offering("PIPELINING"), "MAIL": refusal, "RCPT": b"503 5.5.1 Need MAIL\r\n"}
+    async with scripted(script) as server:
+        delivery = downstream_of(server).begin(ENVELOPE)
+        reply = await delivery.recipient("b@example.com")
+        assert reply.code == int(refusal[:3])
+        await delivery.abandon()
+
+
+async def test_nothing_is_read_for_a_connection_that_is_gone():
+    class Counted:
+        strict = True
+        read = 0
+
+        async def __aiter__(self):
+            for _ in range(100):
+                self.read += 1
+                yield b"x" * CHUNK
+
+    content = Counted()
+    async with scripted() as server:
+        connection = await downstream_of(server)._pool.take_fresh()
+        connection.fail(DownstreamUnavailable("gone"))
+        with pytest.raises(DownstreamUnavailable):
+            await connection.send_content(content, 1)
+    assert content.read <= 2
 
 
 NONSENSE = [b"SSH-2.0\r\n", b"2 Ok\r\n", b"250-a\r\n550 b\r\n", b"x" * 5000, b"\0\r\n", b"354 What?\r\n"]

@@ -55,6 +55,30 @@ async def exchange(certificate, tls):
     return replies
 
 
+async def cut_off(certificate):
+    """A server that ends TCP right behind its last answer, without a word in TLS."""
+
+    async with tls_server(certificate, "implicit") as server:
+        answer = server._answer
+
+        async def and_away(verb, writer):
+            given = await answer(verb, writer)
+            if verb == "dot":
+                writer.transport.abort()
+            return given
+
+        server._answer = and_away
+        downstream = downstream_of(server, "implicit", ca=certificate)
+        replies = await send(downstream)
+        await downstream.close()
+    return replies
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_an_answer_counts_though_tls_is_cut_off_behind_it(run, certificates):
+    assert run(cut_off(certificates[0])) == [QUEUED]
+
+
 @pytest.mark.parametrize("tls", SCHEMES)
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
 def test_messages_arrive(tls, run, certificates):

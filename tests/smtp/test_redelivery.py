@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from smtpgate.content import Content
 from smtpgate.relay.downstream import NO_PARAMETERS, DownstreamUnavailable, Envelope, RcptParameters, RelayReply
 from smtpgate.smtp.redelivery import ALREADY, NOT_NOW, Redelivery
+from smtpgate.store.greylist import StoreError
 from tests.fake_store import FakeDelivered
 from tests.fakes import Clock
 from tests.harness import PLAIN, serving
@@ -287,6 +288,71 @@ async def test_where_one_answer_speaks_for_all_the_copy_goes_with_them():
     assert (sender.server.begun, sender.got()) == (1, {"a": 1, "copy": 1})
 
 
+async def test_whom_the_client_names_elsewhere_gets_it_there_too():
+    """A copy belongs to its transaction, as with Postfix. To look for one would cost each message a question."""
+    server = Mailboxes(a=FULL)
+    server.per_recipient = False
+    server.alone = {"copy"}
+    sender = Sender(server)
+    assert await sender.send("a", copies=["copy"]) == [FULL]
+    assert await sender.send("copy") == [SAVED]
+    server.answers = {}
+    assert await sender.send("a", copies=["copy"]) == [SAVED]
+    assert sender.got() == {"a": 1, "copy": 2}
+
+
+@pytest.mark.parametrize("per_recipient", [True, False])
+async def test_a_copy_that_is_no_longer_wanted_at_the_retry_loses_nothing(per_recipient):
+    server = Mailboxes(a=FULL)
+    server.per_recipient = per_recipient
+    server.alone = {"copy"}
+    sender = Sender(server)
+    assert await sender.send("a", copies=["copy"]) == [FULL]
+    server.answers = {}
+    assert await sender.send("a") == [SAVED]
+    assert sender.got() == {"a": 1, "copy": 1}
+
+
+async def test_what_the_client_was_promised_is_forgotten():
+    """A device may send the same octets each day: they are a new message once the one before is settled."""
+    sender = Sender(Mailboxes(b=FULL))
+    for day in (1, 2):
+        sender.server.answers = {"b": FULL}
+        assert await sender.send("a", "b", copies=["copy"]) == [SAVED, FULL]
+        sender.server.answers = {}
+        assert await sender.send("a", "b", copies=["copy"]) == [SAVED, ALREADY]
+        assert sender.got() == {"a": day, "b": day, "copy": day}
+    assert list(sender.memory.rows.values()) == [{}]
+
+
+async def test_what_others_wait_for_is_not_forgotten():
+    sender = Sender(Mailboxes(b=FULL))
+    await sender.send("a", "b", "c")
+    assert await sender.send("a") == [ALREADY]
+    assert await sender.send("b", "c") == [FULL, ALREADY]
+    assert sender.got() == {"a": 1, "c": 1}
+
+
+async def test_what_cannot_be_forgotten_is_told(caplog):
+    class Stuck(FakeDelivered):
+        async def forget(self, digest, recipients):
+            raise StoreError("locked")
+
+    sender = Sender(Mailboxes(b=FULL), Stuck())
+    await sender.send("a", "b")
+    assert await sender.send("a") == [ALREADY]
+    [told] = caplog.messages
+    assert told == "a message that was sent on is taken for a retry if it comes again: locked"
+
+
+async def test_who_is_named_twice_is_put_once():
+    """Some LMTP servers answer once for him: another one's answer would be taken for his."""
+    sender = Sender(Mailboxes(b=FULL))
+    assert await sender.send("a", "a", "b", "a") == [SAVED, FULL]
+    assert await sender.send("b", "a", "a") == [FULL, ALREADY]
+    assert sender.got() == {"a": 1}
+
+
 boxes = st.sampled_from("abcd")
 moods = st.dictionaries(boxes, st.sampled_from([FULL, UNKNOWN, LATER]))
 
@@ -346,9 +412,11 @@ async def test_what_the_client_hears():
             server.answers = {}
             replies = await client.deliver("me@example.com", recipients, content)
             assert replies[-1].startswith("250 2.0.0 Saved")
-            replies = await client.deliver("me@example.com", recipients[:1], content)
+            server.answers = {"b@example.org": FULL}
+            await client.deliver("me@example.com", recipients, content + b"more\r\n")
+            replies = await client.deliver("me@example.com", recipients[:1], content + b"more\r\n")
             assert replies[-1].startswith("250 2.0.0 Ok: delivered at an earlier attempt")
         records = await gate.settled()
-    assert [record.outcome for record in records] == ["deferred", "accepted", "accepted"]
+    assert [record.outcome for record in records] == ["deferred", "accepted", "deferred", "accepted"]
     assert [entry.reply for entry in records[1].relay][2:] == [str(SAVED), str(ALREADY)]
-    assert Counter(address for address, _ in server.saved) == dict.fromkeys(recipients, 1)
+    assert Counter(address for address, _ in server.saved) == {"a@example.org": 2, "b@example.org": 1}

@@ -104,6 +104,14 @@ async def test_who_has_a_message_is_remembered_over_a_restart(path):
     await second.close()
 
 
+async def test_who_has_a_message_is_forgotten_when_its_client_knows(store):
+    await store.remember("d1", ["a@example.org", "é@example.org", "c@example.org"], 1000.0)
+    await store.remember("d2", ["a@example.org"], 1000.0)
+    await store.forget("d1", ["a@example.org", "é@example.org", "d@example.org"])
+    assert await store.delivered("d1") == {"c@example.org"}
+    assert await store.delivered("d2") == {"a@example.org"}
+
+
 async def test_who_has_a_message_is_forgotten_in_time(store):
     await store.remember("d1", [f"{n}@example.org" for n in range(250)], 1000.0)
     await store.remember("d1", ["0@example.org"], 2000.0)  # counted from the last time
