@@ -138,7 +138,11 @@ def _meaning(said: _Said) -> str:
         return f"no answer: {answer.evidence.get('detail') or answer.evidence.get('status')}"
     if answer.listed:
         return f"listed: {codes}" + (", which is to its credit" if said.by.allows else "")
-    return f"not listed: {codes} does not count" if codes else "not listed"
+    if codes:
+        return f"not listed: {codes} does not count"
+    # What its answers are worth, where the self-test could not show that it lists anybody.
+    remark = said.finding.note or said.finding.unknown
+    return f"not listed; self-test: {remark}" if remark else "not listed"
 
 
 def _refusal(answer: ListAnswer) -> str:
