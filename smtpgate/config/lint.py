@@ -75,6 +75,9 @@ class Lint:
             if is_guard(placed.rule):
                 stopped = stopped or placed
                 break
+            if placed.rule.spec.name == "greylist" and stopped is None:
+                problem = f"{placed.rule.text} stands before the relay guard: it remembers mail that is refused anyway"
+                self._add(self.warnings, f"{section} rcpt", placed, problem, "put it at the end of the list")
             leak = self._walk.leak(placed.rule)
             if leak is not None and stopped is None:
                 is_proven = False
