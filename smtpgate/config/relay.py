@@ -98,7 +98,7 @@ class RelaySettings:
         choice("auto", "off"), "auto", "whether its logs are told who the client is (XFORWARD), if it offers that"
     )
     xclient: bool = option(boolean, False, "whether it treats the client as its own (XCLIENT), if it offers that")
-    connections: int = option(count, 1000, "most connections to one server")
+    connections: int = option(count, 1000, "most connections of one worker to one server")
     connect_timeout: float = option(above_zero(duration), "10s", "how long a connection may take")
     timeout: float = option(above_zero(duration), "60s", "how long one command may take")
 
