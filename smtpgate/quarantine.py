@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 
 from smtpgate.spool import Piece
 from smtpgate.system_error import in_words
+from smtpgate.trouble import Trouble
 
 _SUFFIX, _PARTIAL = ".held", ".partial"
 # What all processes have added up: when, on the system's clock that is never set back, and how much.
@@ -36,10 +37,12 @@ class QuarantineError(Exception):
 class Quarantine:
     """A directory of held messages. All methods block.
 
-    most: octets that it may take on the disk. clock: seconds, never set back, the same in all processes.
+    most: octets that it may take on the disk. clock: seconds, never set back, the same in all processes. trouble: what
+    keeps messages out.
     """
 
     def __init__(self, directory: str, most: int = 1024**3, clock: Callable[[], float] = time.monotonic) -> None:
+        self.trouble = Trouble("messages that rules hold are put off", os.path.abspath(directory))
         self._directory = Path(directory)
         self._most = most
         self._clock = clock

@@ -12,6 +12,8 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from smtpgate.trouble import Trouble
+
 Piece = bytes | bytearray | memoryview
 
 _THREADS = 4
@@ -21,10 +23,11 @@ _NAME = re.compile(r"\d+-[0-9a-f]{16}\.spool")
 
 
 class Spool:
-    """A directory for files without names. threads: in which they are read and written."""
+    """A directory for files without names. threads: in which they are read and written. trouble: with the disk."""
 
     def __init__(self, directory: str) -> None:
         self.threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="spool")
+        self.trouble = Trouble("large messages are put off", os.path.abspath(directory))
         self._directory = Path(directory)
 
     def prepare(self) -> None:

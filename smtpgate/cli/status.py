@@ -45,6 +45,8 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     yield from (f"  {label:<15} {text}" for label, text in _dns(status["dns"]))
     for server in status["downstream"]:
         yield f"  downstream      {_downstream(server)}"
+    for trouble in status["troubles"]:
+        yield f"  trouble         {trouble['what']}: {trouble['why']}; last {age(trouble['seconds'])} ago"
     yield f"  workers         {len(workers)}, {status['crashes']} ended unexpectedly so far"
     yield ""
     yield f"  {'pid':>7}  {'state':<8}  {'age':>6}  {'sessions':>8}  {'in mail':>7}  {'messages/s':>10}  {'memory':>8}"

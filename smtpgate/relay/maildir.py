@@ -17,6 +17,7 @@ from smtpgate.relay.downstream import NO_PARAMETERS, DownstreamUnavailable, Enve
 from smtpgate.relay.wire import checked_address
 from smtpgate.spool import Piece
 from smtpgate.system_error import in_words
+from smtpgate.trouble import Trouble
 
 _RECIPIENT_OK = RelayReply(250, "2.1.5", "Ok")
 _DISK_FULL = RelayReply(452, "4.3.1", "Insufficient system storage")
@@ -36,6 +37,7 @@ class MaildirDownstream:
         # Threads of its own: fsync can be slow, and must not hold up what else runs in the default ones (getaddrinfo).
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="maildir")
         self._fails = False
+        self._full = Trouble("mail is put off", os.path.abspath(path))
 
     @property
     def extensions(self) -> frozenset[str]:
@@ -63,10 +65,12 @@ class MaildirDownstream:
             done = await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                self._full.happened(error)
                 return None
             self._fails = True
             raise DownstreamUnavailable(f"maildir: {in_words(error)}") from None
         self._fails = False
+        self._full.passed()
         return done
 
     def connections(self) -> tuple[int, int]:

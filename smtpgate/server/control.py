@@ -44,6 +44,11 @@ class ControlServer:
         self._asking: dict[socket.socket, bytes] = {}
         self._listening: socket.socket | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it listens."""
+        return self._listening is not None
+
     def open(self) -> None:
         """Listen. Raises ControlError."""
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

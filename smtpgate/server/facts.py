@@ -12,6 +12,7 @@ from smtpgate.server.descriptors import is_short_of_files
 from smtpgate.server.recorder import Recorder
 from smtpgate.server.reports import EVERY
 from smtpgate.smtp.services import Services
+from smtpgate.trouble import Trouble
 
 _RATE_OVER = 60  # seconds
 
@@ -51,6 +52,7 @@ class Facts:
     records_waiting, records_dropped: on their way to the store, and lost on it. dns: what the resolver has done
     (CachingResolver.facts, StubResolver.facts). downstream: how each of its servers is doing (ServerHealth). lists: how
     each DNS list is doing (ListHealth.report()).
+    troubles: what fails on this machine (Failing).
     """
 
     services: Services
@@ -76,4 +78,8 @@ class Facts:
             "dns": self.dns(),
             "downstream": [asdict(health) for health in self.services.downstream.health()],
             "lists": self.lists.report(),
+            "troubles": [asdict(failing) for trouble in self._troubles() if (failing := trouble.failing())],
         }
+
+    def _troubles(self) -> tuple[Trouble, ...]:
+        return self.services.spool.trouble, self.services.quarantine.trouble, *self.recorder.troubles

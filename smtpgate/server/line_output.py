@@ -2,8 +2,6 @@
 
 import fcntl
 import os
-import sys
-import tempfile
 
 
 class LineOutput:
@@ -12,8 +10,9 @@ class LineOutput:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         # A pipe mixes the writes of several processes as soon as they are longer than PIPE_BUF octets (pipe(7)). This
-        # lock belongs to the process that takes it, so that it is free again when a worker is killed.
-        self._lock = os.memfd_create("log") if sys.platform == "linux" else tempfile.TemporaryFile()  # noqa: SIM115
+        # lock belongs to the process that takes it, so that it is free again when a worker is killed. Its file is empty
+        # unless the last line was cut off, which a full disk does: the next one must not go on in it.
+        self._lock = os.memfd_create("log")
 
     def write(self, lines: str) -> None:
         """Write lines joined by line ends, without the last one. Blocks; raises OSError.
@@ -23,7 +22,13 @@ class LineOutput:
         data = lines.encode() + b"\n"
         fcntl.lockf(self._lock, fcntl.LOCK_EX)
         try:
-            while data:
-                data = data[os.write(self._fd, data) :]
+            self._write(data)
         finally:
             fcntl.lockf(self._lock, fcntl.LOCK_UN)
+
+    def _write(self, data: bytes) -> None:
+        if os.fstat(self._lock).st_size:
+            data = b"\n" + data
+        while data:
+            data = data[os.write(self._fd, data) :]
+            os.ftruncate(self._lock, bool(data))

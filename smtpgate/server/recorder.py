@@ -18,13 +18,13 @@ from smtpgate.store.delivered import KEEP_DELIVERED
 from smtpgate.store.greylist import StoreError
 from smtpgate.store.record_row import RecordRow, row_of
 from smtpgate.store.store import Store
+from smtpgate.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
 # Beside a busy event loop a write takes tens of milliseconds, for one record as for hundreds.
 _LARGEST_BATCH = 500
 _LOG_BACKLOG = 2000
-_REPORT_EVERY = 60.0
 
 
 class Recorder:
@@ -52,6 +52,7 @@ class Recorder:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
+        self._trouble = Trouble("the store fails, and records wait in memory", clock=monotonic)
         self._log = TransactionLog(write_line, _LOG_BACKLOG)
         self._clock = clock
         self._keep = keep
@@ -60,11 +61,9 @@ class Recorder:
         self._retry_after = retry_after
         self._deletes = deletes
         self._delete_every = delete_every
-        self._monotonic = monotonic
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
         self._flush_planned = False
-        self._reported = float("-inf")
         self._writing: asyncio.Task[None] | None = None
         self._deleting: asyncio.Task[None] | None = None
 
@@ -77,6 +76,11 @@ class Recorder:
     def dropped(self) -> int:
         """Records that never got there, because too many waited."""
         return self._backlog.dropped
+
+    @property
+    def troubles(self) -> tuple[Trouble, Trouble]:
+        """What may keep records from the store, and lines from the log."""
+        return self._trouble, self._log.trouble
 
     async def start(self) -> None:
         """Start writing and deleting."""
@@ -126,10 +130,11 @@ class Recorder:
             try:
                 if batch:
                     await self._store.write_records(batch)
+                    self._trouble.passed()
                 failures = 0
             except StoreError as trouble:
                 self._backlog.put_back(batch)
-                self._report(trouble)
+                self._trouble.happened(trouble)
                 if self._closing.is_set():
                     return
                 await self._pause(self._retry_after[min(failures, len(self._retry_after) - 1)])
@@ -164,19 +169,6 @@ class Recorder:
             except Exception:
                 log.exception("old records cannot be deleted")
             await asyncio.sleep(self._delete_every)
-
-    def _report(self, trouble: StoreError) -> None:
-        """Tell the administrator, at most once a minute."""
-        now = self._monotonic()
-        if now - self._reported < _REPORT_EVERY:
-            return
-        self._reported = now
-        log.warning(
-            "the store cannot take records now: %s; %d wait, %d were dropped",
-            trouble,
-            len(self._backlog),
-            self._backlog.dropped,
-        )
 
 
 class _Backlog:

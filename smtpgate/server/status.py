@@ -46,6 +46,7 @@ def status(
         "dns": dns(report["dns"] for report in reports),
         "downstream": downstream(report["downstream"] for report in reports),
         "lists": merged(report["lists"] for report in reports),
+        "troubles": troubles(report["troubles"] for report in reports),
     }
 
 
@@ -73,6 +74,13 @@ def _server(name: str, healths: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "last_error": latest["last_error"],
         **sums,
     }
+
+
+def troubles(reports: Iterable[Iterable[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """What fails on this machine (Failing); of several workers that say so, as the last one saw it."""
+    told = sorted((failing for report in reports for failing in report), key=lambda failing: -failing["seconds"])
+    latest = {failing["what"]: failing for failing in told}
+    return [{**failing, "seconds": round(failing["seconds"], 1)} for failing in latest.values()]
 
 
 def is_stuck(worker: WorkerProcess, now: float) -> bool:

@@ -29,6 +29,7 @@ from smtpgate.server.systemd import Notifier
 from smtpgate.server.worker import STOP_WITHIN, Worker, freeze
 from smtpgate.server.worker_process import SUPERVISED, WorkerProcess, fork_worker
 from smtpgate.smtp.client_table import ClientTable
+from smtpgate.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ READY_WITHIN = 30.0
 # Behind a worker's own limit: the downstream's last answers are waited for, records are written.
 _KILL_AFTER_STOP = STOP_WITHIN + 30.0
 _TICK = 1.0
+_CONTROL_EVERY = 5.0
 # Generations whose sessions may go on; those of older ones are told to end between two messages.
 _MOST_LEAVING = 4
 # Workers that count clients together: several generations of them on a large machine.
@@ -85,17 +87,14 @@ class Supervisor:
         self._past: Counter[str] = Counter()
         self._crashes = 0
         self._next_sign_of_life = 0.0
+        self._next_control = 0.0
+        self._no_control = Trouble("`smtpgate status` and `smtpgate reload` find no server")
         self._kill_at: float | None = None  # the time is set when the server stops
         self._exit_status = 0
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; the exit status."""
         self._listen_to_signals()
-        try:
-            self._control.open()
-        except ControlError as error:
-            # Who cannot ask for the status shall have his mail all the same.
-            log.warning("`smtpgate status` and `smtpgate reload` will find no server: %s", error)
         while self._kill_at is None or self._workers:
             try:
                 self._turn()
@@ -117,6 +116,7 @@ class Supervisor:
             self._start_missing(now)
             self._go_on_with_reload(now)
             self._give_sign_of_life(now)
+            self._open_control(now)
 
     def _pause(self) -> float:
         """How long nothing is to be done, unless somebody calls."""
@@ -126,6 +126,18 @@ class Supervisor:
             times.append(self._next_sign_of_life)
         now = time.monotonic()
         return max(0.0, min([_TICK, *(when - now for when in times if when is not None)]))
+
+    def _open_control(self, now: float) -> None:
+        """Who cannot ask for the status shall have his mail all the same, and what is in the way may pass."""
+        if self._control.is_open or now < self._next_control:
+            return
+        self._next_control = now + _CONTROL_EVERY
+        try:
+            self._control.open()
+        except ControlError as error:
+            self._no_control.happened(error)
+        else:
+            self._no_control.passed()
 
     # --- signals and requests
 

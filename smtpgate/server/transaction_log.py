@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from smtpgate.record import Record
+from smtpgate.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -20,10 +21,11 @@ class TransactionLog:
 
     write: takes lines joined by line ends, without the last one; all that wait in one call, because around every
     call a thread beside a busy event loop waits for the interpreter's lock. backlog: lines that may wait; the oldest
-    are dropped, and counted.
+    are dropped, and counted. trouble: with the output.
     """
 
     def __init__(self, write: Callable[[str], None], backlog: int) -> None:
+        self.trouble = Trouble("lines of the log are dropped", "standard output")
         self._write = write
         self._waiting: deque[str] = deque(maxlen=backlog)
         self._wake = threading.Event()
@@ -52,7 +54,7 @@ class TransactionLog:
         self._thread.join(timeout)
 
     def _serve(self) -> None:
-        while not self._closing:
+        while self._waiting or not self._closing:
             self._wake.wait()
             self._wake.clear()
             # This thread alone takes away, so that what was there stays there.
@@ -60,11 +62,12 @@ class TransactionLog:
             try:
                 if lines:
                     self._write("\n".join(lines))
+                    self.trouble.passed()
                     self._report()
             except Exception as trouble:
                 # The reader went away, the disk is full. The record in the store has it all.
                 self._dropped += len(lines)
-                log.debug("the log cannot be written: %s", trouble)
+                self.trouble.happened(trouble)
 
     def _report(self) -> None:
         """It works again: tell what is missing."""

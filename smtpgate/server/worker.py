@@ -262,8 +262,7 @@ def _prepare(spool: Spool, quarantine: Quarantine) -> None:
     try:
         spool.prepare()
     except OSError as error:
-        # It may come back; until then, only large messages are put off.
-        log.warning("starting without the spool, so that large messages are put off: %s", _reason(error))
+        spool.trouble.happened(error)  # it may come back
     try:
         quarantine.prepare()
     except OSError as error:

@@ -7,7 +7,6 @@ Rules it keeps:
 
 import asyncio
 import dataclasses
-import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -18,8 +17,6 @@ from smtpgate.relay.downstream import NO_PARAMETERS, Envelope, RcptParameters, R
 from smtpgate.smtp.redelivery import NOT_NOW, Note, Put, Redelivery
 from smtpgate.smtp.services import Services
 from smtpgate.system_error import in_words
-
-log = logging.getLogger(__name__)
 
 OK = RelayReply(250, "2.0.0", "Ok")
 NO_ROOM = RelayReply(452, "4.3.1", "Insufficient system storage")
@@ -101,9 +98,10 @@ async def _hold(
     try:
         await loop.run_in_executor(services.spool.threads, keep, name, envelope, outgoing)
     except OSError as trouble:
-        log.warning("the message %s cannot be held: %s", record.ref, in_words(trouble))
+        services.quarantine.trouble.happened(trouble)
         record.add(record.relay, RelayEntry("HOLD", in_words(trouble), 0.0))
         return NO_ROOM
+    services.quarantine.trouble.passed()
     record.add(record.relay, RelayEntry("HOLD", f"quarantine: {name}", 0.0))
     record.outcome, record.decided_by = HELD, wanted.by
     return OK

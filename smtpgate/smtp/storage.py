@@ -6,7 +6,6 @@ import logging
 from smtpgate.content import Content, head_length
 from smtpgate.smtp.limits import MessageMemory
 from smtpgate.spool import Spool, SpoolFile
-from smtpgate.system_error import in_words
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +34,8 @@ class Storage:
         if self.has_failed:
             return
         if self._memory.held + len(piece) > self._memory.limit:
-            self._fail("no memory is left for it")
+            log.warning("a message was put off: no memory is left for it")
+            self._fail()
             return
         self._buffer += piece
         self._count()
@@ -59,7 +59,8 @@ class Storage:
         try:
             self._file = await loop.run_in_executor(self._spool.threads, _write, self._spool, self._file, batch)
         except OSError as error:
-            self._fail(in_words(error))  # not the error itself, whose traceback holds the file
+            self._spool.trouble.happened(error)
+            self._fail()
         else:
             self._count()
 
@@ -73,6 +74,7 @@ class Storage:
             self._content = Content.of(self._buffer)
         else:
             self._content = Content(self._head, self._file)
+            self._spool.trouble.passed()  # not with its first batch, for which a full disk may have room
         return self._content
 
     def close(self) -> None:
@@ -88,8 +90,7 @@ class Storage:
         self._memory.held += held - self._held
         self._held = held
 
-    def _fail(self, why: str) -> None:
-        log.warning("a message was put off: %s", why)
+    def _fail(self) -> None:
         self.has_failed = True
         self.close()
 

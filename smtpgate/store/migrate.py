@@ -24,6 +24,7 @@ from smtpgate.store.url import database_path
 
 # How soon a locked database is tried again, in seconds.
 _TRY_AGAIN = 0.01
+_LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def upgrade(url: str, *, busy_timeout: float = 5.0) -> str:
@@ -100,8 +101,9 @@ def _connect(path: Path, busy_timeout: float) -> sqlite3.Connection:
             connection.execute("PRAGMA journal_mode = WAL")
             return connection
         except sqlite3.Error as trouble:
-            # While another connection opens or closes the log, SQLite says "locked" without waiting for its end.
-            if not isinstance(trouble, sqlite3.OperationalError) or time.monotonic() >= deadline:
+            # While another connection opens or closes the log, SQLite says "locked" without waiting for its end. A full
+            # disk is nothing to wait for here.
+            if getattr(trouble, "sqlite_errorcode", 0) & 0xFF not in _LOCKED or time.monotonic() >= deadline:
                 connection.close()
                 raise
             time.sleep(_TRY_AGAIN)

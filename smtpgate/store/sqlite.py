@@ -4,8 +4,8 @@ Rules it keeps:
 - The event loop never touches the database: it queues a request and awaits a future.
 - Everything queued goes into one BEGIN IMMEDIATE … COMMIT; nobody hears of success before the commit.
 - A request that fails is undone alone; the others of its group are committed.
-- All trouble is StoreError. After trouble the next request finds a fresh connection, and a database that was deleted
-  is created again: a mail server must heal without anybody's help.
+- All trouble is StoreError. After trouble, but for a full disk, the next request finds a fresh connection, and a
+  database that was deleted is created again: a mail server must heal without anybody's help.
 - While the database is locked or away, one request at a time finds out whether it still is, and all others hear of it
   at once: mail does not queue for a lock.
 """
@@ -201,7 +201,8 @@ class SqliteStore:
             results = [_attempt(connection, request.work) for request in group]
             connection.execute("COMMIT")
         except Exception as trouble:
-            self._disconnect()
+            if not self._is_undone(trouble):
+                self._disconnect()
             self._away = store_error(self._path, trouble)
             return [_Failed(self._away) for _ in group]
         self._away = None
@@ -210,6 +211,16 @@ class SqliteStore:
                 self._disconnect()
                 results[index] = _Failed(store_error(self._path, result.error))
         return results
+
+    def _is_undone(self, trouble: Exception) -> bool:
+        """Whether it was a full disk, which is not the connection's: to make it anew for each try would be work."""
+        if self._connection is None or getattr(trouble, "sqlite_errorcode", 0) != sqlite3.SQLITE_FULL:
+            return False
+        try:
+            self._connection.rollback()
+        except sqlite3.Error:
+            return False
+        return True
 
     def _connect(self) -> sqlite3.Connection:
         """The connection to the file that is there now. Raises what sqlite3 and upgrade() raise."""

@@ -1,10 +1,12 @@
 """What is wrong with the database file, in words that say what to do."""
 
+import errno
 import os
 import sqlite3
 from pathlib import Path
 
 from smtpgate.store.greylist import StoreError
+from smtpgate.trouble import MAKE_ROOM
 from smtpgate.values import this_user
 
 _DENIED = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
@@ -18,7 +20,9 @@ def store_error(path: Path, trouble: Exception) -> StoreError:
     reason = trouble.strerror if isinstance(trouble, OSError) else trouble
     code = getattr(trouble, "sqlite_errorcode", 0) & 0xFF  # without what SQLite adds to it
     hint = ""
-    if code in _DAMAGED:
+    if code == sqlite3.SQLITE_FULL or getattr(trouble, "errno", 0) == errno.ENOSPC:
+        hint = f": {MAKE_ROOM}"
+    elif code in _DAMAGED:
         hint = ": it is damaged, or no database of smtpgate: move it away, and a new one is made"
     elif "no such table" in str(reason):
         hint = ": run `smtpgate db upgrade`"

@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 from smtpgate.server.line_output import LineOutput
 
 LONG = 20_000  # beyond PIPE_BUF, so that the kernel alone would mix them
@@ -44,5 +46,21 @@ def test_a_killed_process_leaves_no_lock_behind() -> None:
             break
     output.write("next")
     assert os.read(reading, 100) == b"next\n"
+    os.close(reading)
+    os.close(writing)
+
+
+def test_the_next_line_does_not_go_on_in_one_that_was_cut_off() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)  # full at some time, as a disk
+    output = LineOutput(writing)
+    with pytest.raises(BlockingIOError):
+        output.write("x" * 10_000_000)
+    with pytest.raises(BlockingIOError):
+        output.write("nothing of it")
+    assert set(os.read(reading, 10_000_000)) == {ord("x")}
+    output.write("next")
+    output.write("and next")
+    assert os.read(reading, 100) == b"\nnext\nand next\n"
     os.close(reading)
     os.close(writing)

@@ -166,7 +166,9 @@ async def test_a_failing_store_is_reported_once_a_minute(caplog):
     while await store.wrote() is not None:
         pass
     await recorder.close(10)
-    assert ["still locked" in message for message in caplog.messages] == [False, True]
+    failing = "the store fails, and records wait in memory"
+    over = f"no more trouble: {failing}"
+    assert caplog.messages == [f"{failing}: locked", over, f"{failing}: still locked", over]
 
 
 async def test_the_oldest_are_dropped_when_too_much_waits():

@@ -202,7 +202,9 @@ async def test_a_full_quarantine_puts_the_message_off_and_says_so(
     assert answer == f"452 4.3.1 Insufficient system storage (ref {record.ref})"
     assert (downstream.messages, quarantine.names()) == ([], ["1-A"])
     assert "the quarantine is full" in record.relay[-2].reply
-    assert f"the message {record.ref} cannot be held: " in caplog.text
+    assert (
+        f"messages that rules hold are put off: {tmp_path}: the quarantine is full: see quarantine_size" in caplog.text
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 
 from smtpgate.store.greylist import StoreError
 from smtpgate.store.trouble import store_error
+from smtpgate.trouble import MAKE_ROOM
 
 PATH = Path("/var/lib/smtpgate/smtpgate.db")
 DENIED = "may not use it; root and the user who serves may"
@@ -34,7 +35,8 @@ def sqlite_error(text: str, code: int) -> sqlite3.Error:
             "no such table: records: run `smtpgate db upgrade`",
         ),
         (sqlite_error("database is locked", sqlite3.SQLITE_BUSY), "database is locked"),
-        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (OSError(errno.ENOSPC, "No space left on device"), f"No space left on device: {MAKE_ROOM}"),
+        (sqlite_error("database or disk is full", sqlite3.SQLITE_FULL), f"database or disk is full: {MAKE_ROOM}"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -1,18 +1,15 @@
-"""Messages that do not fit into memory: a killed worker leaves no file, a full disk passes."""
+"""Messages that do not fit into memory: a killed worker leaves no file."""
 
 import os
 import signal
-import smtplib
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.system.gate import Gate
-from tests.system.messages import EIGHT_BIT, body
+from tests.system.messages import EIGHT_BIT
 from tests.system.peers import PlayedDownstream, in_maildir
-from tests.system.program import missing
 
 LARGE = EIGHT_BIT + b"".join(b".%d and so on\r\n" % number for number in range(300_000))
 SPOOL = 'spool = "spool"'
@@ -28,18 +25,6 @@ def holders(directory: Path) -> list[int]:
         except OSError:
             pass  # it was closed, or belongs to somebody else
     return found
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of one megabyte."""
-    directory = tmp_path / "small"
-    directory.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", directory], capture_output=True)
-    if done.returncode:
-        missing(f"no disk can be mounted here: {done.stderr.decode().strip()}")
-    yield directory
-    subprocess.run(["umount", directory], check=True)
 
 
 @pytest.mark.parametrize("bdat", [False, True], ids=["DATA", "BDAT"])
@@ -82,22 +67,3 @@ def test_a_worker_is_killed_with_a_message_in_its_spool(serve: Callable[..., Gat
     assert downstream.line() == ""
     assert holders(gate.directory / "spool") == []
     gate.program.wait_for("worker .* (ended|was killed)")
-
-
-def test_a_disk_that_is_full(serve: Callable[..., Gate], small_disk: Path) -> None:
-    gate = serve("maildir:mail", server=f'spool = "{small_disk}"')
-    with gate.client() as client:
-        for _ in range(2):
-            with pytest.raises(smtplib.SMTPDataError) as refused:
-                client.sendmail("me@example.com", ["you@example.org"], LARGE)
-            assert refused.value.smtp_code == 452
-            assert b"4.3.1" in refused.value.smtp_error
-            assert holders(small_disk) == []
-            # Neither this session nor smaller mail is disturbed.
-            assert client.sendmail("me@example.com", ["you@example.org"], EIGHT_BIT) == {}
-        gate.program.wait_for("a message was put off: .*No space left on device")
-        subprocess.run(["mount", "-o", "remount,size=20m", small_disk], check=True)
-        assert client.sendmail("me@example.com", ["you@example.org"], LARGE) == {}
-    stored = in_maildir(gate.directory / "mail")
-    assert sorted(map(len, map(body, stored))) == [len(body(EIGHT_BIT))] * 2 + [len(body(LARGE))]
-    gate.stop()
