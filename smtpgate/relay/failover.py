@@ -4,7 +4,9 @@ Rules it keeps:
 - A transaction changes to another server only before one has accepted a recipient of it, so that nothing is sent twice.
 - Who was put aside is skipped as long as another one is there: with a single server, or with all of them down, every
   transaction tries, so that no mail is put off for longer than the trouble lasts.
-- When its pause is over, one transaction tries it, and the others wait for what comes of that.
+- When its pause is over, one transaction tries it, and the others do not wait for what comes of that.
+- While a few attempts to reach who is down are under way, there are no more, and a transaction makes one only: a server
+  that is silent must not have all sessions wait for it.
 - If one of them answers for each recipient (LMTP), all do: who has a message is not to depend on which was up.
 """
 
@@ -31,6 +33,8 @@ from smtpgate.relay.pool import TooManyConnections
 
 log = logging.getLogger(__name__)
 
+# At one time, to reach who is down. Enough for all mail of a busy server, if each is answered as fast as usual.
+MOST_ATTEMPTS = 20
 # How long a server is put aside, in seconds: doubled with every trial that fails.
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
@@ -128,6 +132,7 @@ class FailoverDelivery:
         self._envelope = envelope
         self._in_order = in_order
         self._accepted = 0
+        self._nobody_answers: str | None = None
         self._member: Member | None = None
         self._delivery: Delivery | None = None
 
@@ -141,8 +146,13 @@ class FailoverDelivery:
                 raise
             self._accepted += reply.is_positive
             return reply
+        if self._nobody_answers is not None:
+            raise DownstreamUnavailable(self._nobody_answers)
         troubles = []
         for member in self._in_order():
+            if member.is_besieged:
+                troubles.append(f"{member.name}: {member.last_error}")
+                continue
             delivery = member.server.begin(self._envelope)
             try:
                 reply = await member.tried(delivery, address, parameters)
@@ -152,7 +162,8 @@ class FailoverDelivery:
             self._member, self._delivery = member, delivery
             self._accepted += reply.is_positive
             return reply
-        raise DownstreamUnavailable("; ".join(troubles))
+        self._nobody_answers = "; ".join(troubles)
+        raise DownstreamUnavailable(self._nobody_answers)
 
     async def deliver(self, content: Content) -> list[RelayReply]:
         """Hand over the message. Raises DownstreamUnavailable."""
@@ -185,7 +196,8 @@ class Member:
         self._since = clock()
         self._pause = 0.0
         self._due = 0.0
-        self._last_error: str | None = None
+        self._attempts = 0  # under way
+        self.last_error: str | None = None
         self._failures = 0
 
     @property
@@ -193,11 +205,17 @@ class Member:
         """Whether the next transaction may go there first."""
         return self._state == "up" or (self._state == "aside" and self._clock() >= self._due)
 
+    @property
+    def is_besieged(self) -> bool:
+        """Whether it is down, and others are finding out whether it still is."""
+        return self._state != "up" and self._attempts >= MOST_ATTEMPTS
+
     async def tried(self, delivery: Delivery, address: str, parameters: RcptParameters) -> RelayReply:
         """Put a transaction's first recipient. Raises DownstreamUnavailable."""
         probing = self._state == "aside" and self.is_ready
         if probing:
             self._become("probing")
+        self._attempts += 1
         try:
             reply = await delivery.recipient(address, parameters)
         except DownstreamUnavailable as trouble:
@@ -209,6 +227,8 @@ class Member:
                 self._become("aside")
             await delivery.abandon()
             raise
+        finally:
+            self._attempts -= 1
         if self._state != "up":
             log.warning("%s answers again", self.name)
             self._become("up")
@@ -217,7 +237,7 @@ class Member:
 
     def failed(self, trouble: DownstreamUnavailable, *, probing: bool = False) -> None:
         """Note a failure, and put it aside. Of many transactions that fail at once, one counts."""
-        self._last_error = str(trouble)
+        self.last_error = str(trouble)
         self._failures += 1
         if self._state == "up" and not isinstance(trouble, TooManyConnections):
             log.warning("%s fails: %s", self.name, trouble)
@@ -234,7 +254,7 @@ class Member:
             self.name,
             self._state,
             self._clock() - self._since,
-            self._last_error,
+            self.last_error,
             idle,
             busy,
             self.delivered,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpgate.relay.downstream import DownstreamUnavailable, RcptParameters, RelayReply
-from smtpgate.relay.failover import FIRST_PAUSE, LONGEST_PAUSE, FailoverDownstream
+from smtpgate.relay.failover import FIRST_PAUSE, LONGEST_PAUSE, MOST_ATTEMPTS, FailoverDownstream
 from smtpgate.relay.pool import TooManyConnections
 from smtpgate.relay.routing import RoutingDownstream
 from smtpgate.relay.wire import Unsendable
@@ -219,6 +219,42 @@ async def test_a_single_server_is_always_tried(clock, caplog):
     await send(downstream)
     assert [record.getMessage() for record in caplog.records] == ["s0 fails: gone", "s0 answers again"]
     assert states(downstream) == ["up"]
+
+
+async def test_who_is_down_and_silent_has_few_wait_for_it_and_all_when_it_answers(clock):
+    only = FakeServer()
+    downstream = several(clock, only)
+    only.down = GONE
+    with pytest.raises(DownstreamUnavailable):
+        await send(downstream)
+    only.waits = asyncio.Event()
+    waiting = [asyncio.create_task(send(downstream)) for _ in range(MOST_ATTEMPTS)]
+    await asyncio.sleep(0)
+    for _ in range(3):
+        with pytest.raises(DownstreamUnavailable, match="s0: gone"):
+            await send(downstream)
+    assert only.begun == 1 + MOST_ATTEMPTS
+    only.down = None
+    only.waits.set()
+    await asyncio.gather(*waiting)
+    only.waits = asyncio.Event()  # who is up may be slow
+    waiting = [asyncio.create_task(send(downstream)) for _ in range(2 * MOST_ATTEMPTS)]
+    await asyncio.sleep(0)
+    only.waits.set()
+    await asyncio.gather(*waiting)
+    assert len(only.messages) == 3 * MOST_ATTEMPTS
+
+
+async def test_a_transaction_that_reached_nobody_does_not_try_for_each_recipient(clock):
+    servers = [FakeServer(), FakeServer()]
+    downstream = several(clock, *servers)
+    for server in servers:
+        server.down = GONE
+    delivery = downstream.begin(ENVELOPE)
+    for address in ("a@x", "b@x", "c@x"):
+        with pytest.raises(DownstreamUnavailable, match="s0: gone; s1: gone"):
+            await delivery.recipient(address)
+    assert [server.begun for server in servers] == [1, 1]
 
 
 async def test_after_an_accepted_recipient_nobody_else_is_asked(clock):
