@@ -114,6 +114,16 @@ class Quarantine:
             _sync(self._directory)
         return sorted(deleted)
 
+    def renew(self, oldest: float, newest: float) -> None:
+        """What was put here before or after these times, in seconds since 1970, counts as put here at the latter.
+
+        Raises OSError.
+        """
+        for entry in self._entries(_SUFFIX):
+            with contextlib.suppress(FileNotFoundError):
+                if not oldest <= entry.stat().st_mtime <= newest:
+                    os.utime(entry.path, (newest, newest))
+
     @contextlib.contextmanager
     def taken(self, name: str) -> Iterator[tuple[dict[str, Any], BinaryIO]]:
         """A message in hand: its envelope, and the file at the message's beginning. Raises QuarantineError.

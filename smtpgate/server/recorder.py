@@ -8,12 +8,14 @@ Rules it keeps:
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from smtpgate.record import Record
 from smtpgate.server.transaction_log import TransactionLog
+from smtpgate.server.wall_clock import DAY, WallClock
 from smtpgate.store.delivered import KEEP_DELIVERED
 from smtpgate.store.greylist import StoreError
 from smtpgate.store.record_row import RecordRow, row_of
@@ -25,13 +27,15 @@ log = logging.getLogger(__name__)
 # Beside a busy event loop a write takes tens of milliseconds, for one record as for hundreds.
 _LARGEST_BATCH = 500
 _LOG_BACKLOG = 2000
+# So far in the future nothing is, but what was written while the clock was wrong. In seconds.
+_ABSURD = 366 * DAY
 
 
 class Recorder:
     """Takes finished records, writes them in batches, and deletes old ones.
 
-    write_line: takes the log's lines, several joined by line ends; called in another thread. clock: wall time in
-    seconds since 1970. keep: seconds that a record is kept. backlog: how much may wait, in characters of text, of which
+    write_line: takes the log's lines, several joined by line ends; called in another thread. clock: tells what is
+    old. keep: seconds that a record is kept. backlog: how much may wait, in characters of text, of which
     a usual record has 1000 to 3000. linger: seconds that a record waits for company. retry_after: seconds before the
     first, second … repetition of a failed write; the last one stays. deletes: whether it deletes; delete_every: seconds
     between deletions. monotonic: seconds, never set back.
@@ -41,7 +45,7 @@ class Recorder:
         self,
         store: Store,
         write_line: Callable[[str], None],
-        clock: Callable[[], float],
+        clock: WallClock,
         keep: float,
         *,
         backlog: int = 64 * 2**20,
@@ -86,7 +90,7 @@ class Recorder:
         """Start writing and deleting."""
         self._log.start()
         self._writing = asyncio.create_task(self._write())
-        self._deleting = asyncio.create_task(self._delete())
+        self._deleting = asyncio.create_task(self._delete()) if self._deletes else None
 
     def put(self, record: Record) -> None:
         """Take a finished record. Never blocks, never raises."""
@@ -102,15 +106,17 @@ class Recorder:
 
     async def close(self, timeout: float) -> None:
         """Write what waits and stop, within so many seconds."""
-        assert self._writing is not None and self._deleting is not None
+        assert self._writing is not None
         deadline = asyncio.get_running_loop().time() + timeout
-        self._deleting.cancel()
+        if self._deleting is not None:
+            self._deleting.cancel()
+            await asyncio.wait([self._deleting])
         self._closing.set()
         self._flush()
         _, late = await asyncio.wait([self._writing], timeout=timeout)
         for task in late:
             task.cancel()
-        await asyncio.gather(self._writing, self._deleting, return_exceptions=True)
+        await asyncio.gather(self._writing, return_exceptions=True)
         if self._backlog:
             log.error("%d records are lost: the store could not take them before the stop", len(self._backlog))
         await asyncio.to_thread(self._log.close, max(0.0, deadline - asyncio.get_running_loop().time()))
@@ -158,17 +164,21 @@ class Recorder:
             pass
 
     async def _delete(self) -> None:
-        while self._deletes:
-            now = self._clock()
+        async for now, was_set, steady in self._clock.looks(self._delete_every):
+            if was_set:
+                log.warning("the clock was set: for some minutes nothing is deleted for its age")
+                continue
             try:
                 await self._store.delete_before(
-                    record_at=now - self._keep, greylist_at=now, delivered_at=now - KEEP_DELIVERED
+                    record_at=now - self._keep,
+                    greylist_at=now,
+                    delivered_at=now - KEEP_DELIVERED,
+                    ahead=now + _ABSURD if steady > DAY else math.inf,
                 )
             except StoreError as trouble:
                 log.warning("old records cannot be deleted now: %s", trouble)
             except Exception:
                 log.exception("old records cannot be deleted")
-            await asyncio.sleep(self._delete_every)
 
 
 class _Backlog:

@@ -33,6 +33,7 @@ from smtpgate.server.sockets import BACKLOG
 from smtpgate.server.table_files import TableFiles
 from smtpgate.server.tls import ServerTls
 from smtpgate.server.verification import Verifiers
+from smtpgate.server.wall_clock import WallClock
 from smtpgate.smtp.client_table import ClientCounts
 from smtpgate.smtp.content import LinePolicy
 from smtpgate.smtp.dialog import Dialog
@@ -99,7 +100,8 @@ class Worker:
         """Serve until stop(), drain() or a signal. ready: called when it serves. leaving: when no new sessions come."""
         settings = self._settings
         store = open_store(settings.store.url)
-        recorder = Recorder(store, self._write_log, time.time, settings.record.keep, deletes=self._deletes)
+        wall_clock = WallClock()
+        recorder = Recorder(store, self._write_log, wall_clock, settings.record.keep, deletes=self._deletes)
         tally = Tally(recorder.put)
         downstream = configured_downstream(settings)
         stub = StubResolver(settings.dns.nameservers or None, settings.dns.timeout)
@@ -159,7 +161,7 @@ class Worker:
         tables = asyncio.create_task(TableFiles(settings.tables).watch())
         trimming = asyncio.create_task(heap.watch()) if heap else None
         await asyncio.to_thread(_prepare, spool, quarantine)
-        held = HeldMessages(quarantine, settings.server.quarantine_keep) if self._deletes else None
+        held = HeldMessages(quarantine, settings.server.quarantine_keep, wall_clock) if self._deletes else None
         deleting = asyncio.create_task(held.watch()) if held else None
         await recorder.start()
         lists.start(one.listing for one in configured_lists(settings))

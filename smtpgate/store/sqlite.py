@@ -13,6 +13,7 @@ Rules it keeps:
 import asyncio
 import json
 import logging
+import math
 import os
 import sqlite3
 import threading
@@ -136,20 +137,24 @@ class SqliteStore:
             lambda connection: statements.REMEMBER_VERIFIED.run(connection, expires=expires, **row).rowcount
         )
 
-    async def delete_before(self, record_at: float, greylist_at: float, delivered_at: float) -> int:
-        """Delete what is old, a batch a transaction (Store)."""
+    async def delete_before(
+        self, record_at: float, greylist_at: float, delivered_at: float, ahead: float = math.inf
+    ) -> int:
+        """Delete what is old, or of a time that is far away, a batch a transaction (Store)."""
         deleted = 0
-        deletions = (
+        deletions: Sequence[tuple[Callable[..., int], float]] = (
             (_delete_records, record_at),
-            (_delete_expired, greylist_at),
-            (_delete_delivered, delivered_at),
-            (_delete_verified, greylist_at),
+            (partial(_delete, statements.DELETE_EXPIRED), greylist_at),
+            (partial(_delete, statements.DELETE_DELIVERED), delivered_at),
+            (partial(_delete, statements.DELETE_VERIFIED), greylist_at),
         )
         for delete, before in deletions:
-            batch = _DELETED_AT_ONCE
-            while batch == _DELETED_AT_ONCE:
-                batch = await self._request(partial(delete, before=before))
-                deleted += batch
+            old = {"after": -math.inf, "before": before, "written_after": -math.inf}
+            for which in (old, {"after": ahead, "before": math.inf, "written_after": greylist_at}):
+                batch = _DELETED_AT_ONCE
+                while batch == _DELETED_AT_ONCE:
+                    batch = await self._request(partial(delete, most=_DELETED_AT_ONCE, **which))
+                    deleted += batch
         return deleted
 
     async def close(self) -> None:
@@ -320,20 +325,11 @@ def _forget(connection: sqlite3.Connection, digest: str, recipients: Collection[
             statements.FORGET.run(connection, digest=digest, recipient=storable(recipient))
 
 
-def _delete_records(connection: sqlite3.Connection, before: float) -> int:
-    parameters = {"before": before, "most": _DELETED_AT_ONCE}
+def _delete_records(connection: sqlite3.Connection, **which: float) -> int:
     with _undone_as_one(connection):
-        statements.DELETE_OLD_ADDRESSES.run(connection, **parameters)
-        return statements.DELETE_OLD_RECORDS.run(connection, **parameters).rowcount
+        statements.DELETE_OLD_ADDRESSES.run(connection, **which)
+        return statements.DELETE_OLD_RECORDS.run(connection, **which).rowcount
 
 
-def _delete_expired(connection: sqlite3.Connection, before: float) -> int:
-    return statements.DELETE_EXPIRED.run(connection, before=before, most=_DELETED_AT_ONCE).rowcount
-
-
-def _delete_delivered(connection: sqlite3.Connection, before: float) -> int:
-    return statements.DELETE_DELIVERED.run(connection, before=before, most=_DELETED_AT_ONCE).rowcount
-
-
-def _delete_verified(connection: sqlite3.Connection, before: float) -> int:
-    return statements.DELETE_VERIFIED.run(connection, before=before, most=_DELETED_AT_ONCE).rowcount
+def _delete(statement: statements.Statement, connection: sqlite3.Connection, **which: float) -> int:
+    return statement.run(connection, **which).rowcount

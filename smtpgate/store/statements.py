@@ -117,24 +117,28 @@ def _remember_verified() -> ClauseElement:
     )
 
 
+# What is deleted, (after, before, written_after, most): what tells how old it is, or may become, lies between the first
+# two; what tells when it was written, if that is another column, after the third.
 _EXPIRED = (
     select(greylist.c.client, greylist.c.sender, greylist.c.recipient)
-    .where(greylist.c.expires <= bindparam("before"))
+    .where(greylist.c.expires > bindparam("after"), greylist.c.expires <= bindparam("before"))
+    .where(greylist.c.last_seen > bindparam("written_after"))
     .limit(bindparam("most"))
 )
 _FORGOTTEN = (
     select(delivered.c.digest, delivered.c.recipient)
-    .where(delivered.c.at < bindparam("before"))
+    .where(delivered.c.at > bindparam("after"), delivered.c.at < bindparam("before"))
     .limit(bindparam("most"))
 )
 _STALE = (
     select(verified_address.c.kind, verified_address.c.address)
-    .where(verified_address.c.expires <= bindparam("before"))
+    .where(verified_address.c.expires > bindparam("after"), verified_address.c.expires <= bindparam("before"))
+    .where(verified_address.c.at > bindparam("written_after"))
     .limit(bindparam("most"))
 )
 _OLD = (
     select(record.c.id)
-    .where(record.c.at < bindparam("before"))
+    .where(record.c.at > bindparam("after"), record.c.at < bindparam("before"))
     .order_by(record.c.at, record.c.id)
     .limit(bindparam("most"))
 )
@@ -161,7 +165,7 @@ DELETE_VERIFIED = Statement(
 NEXT_RECORD_ID = Statement(select(func.coalesce(func.max(record.c.id), 0) + 1))
 INSERT_RECORDS = RowsInsert(record)
 INSERT_ADDRESSES = RowsInsert(record_address)
-# Both (before, most); in this order, within one transaction.
+# Both (after, before, most); in this order, within one transaction.
 DELETE_OLD_ADDRESSES = Statement(delete(record_address).where(record_address.c.record_id.in_(_OLD)))
 DELETE_OLD_RECORDS = Statement(delete(record).where(record.c.id.in_(_OLD)))
 

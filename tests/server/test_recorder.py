@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import math
 import re
 import sqlite3
 import threading
@@ -13,6 +14,7 @@ import pytest
 from smtpgate.record import Record, ReplyEntry, RuleEntry, story
 from smtpgate.server.recorder import Recorder
 from smtpgate.server.transaction_log import TransactionLog
+from smtpgate.server.wall_clock import DAY, WallClock
 from smtpgate.store.delivered import KEEP_DELIVERED
 from smtpgate.store.greylist import StoreError
 from smtpgate.store.lookup import by_reference
@@ -44,8 +46,8 @@ class FakeStore:
             raise failure
         self.rows += rows
 
-    async def delete_before(self, record_at, greylist_at, delivered_at):
-        self.deletions.put_nowait((record_at, greylist_at, delivered_at))
+    async def delete_before(self, record_at, greylist_at, delivered_at, ahead):
+        self.deletions.put_nowait((record_at, greylist_at, delivered_at, ahead))
         if self.failures:
             raise self.failures.pop(0)
         return 0
@@ -73,9 +75,14 @@ def record(ref="7QK2M9XA", **facts):
 SIZE = len(record("00").text())
 
 
+def steady():
+    """A clock that stands still, and is believed at once."""
+    return WallClock(Clock(), Clock(), soon=0)
+
+
 async def started(store, lines=None, **options):
     write = (lambda text: None) if lines is None else lines.append
-    options = {"linger": 0, "retry_after": (0,), "clock": Clock(), **options}
+    options = {"linger": 0, "retry_after": (0,), "clock": steady(), **options}
     recorder = Recorder(store, write, options.pop("clock"), KEEP, **options)
     await recorder.start()
     await store.deleted()
@@ -218,7 +225,7 @@ async def test_records_survive_a_locked_database(tmp_path):
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(StoreError):
         await store.write_records([row_of(record())])
-    recorder = Recorder(store, str, Clock(), KEEP, linger=3600)
+    recorder = Recorder(store, str, steady(), KEEP, linger=3600)
     await recorder.start()
     recorder.put(record())
     other.close()
@@ -258,12 +265,27 @@ async def test_put_never_raises(caplog):
 
 async def test_old_records_and_dead_triplets_are_deleted_again_and_again(caplog):
     store, clock = FakeStore(StoreError("locked")), Clock(100_000_000.0)
-    recorder = Recorder(store, print, clock, KEEP, delete_every=0)
+    recorder = Recorder(store, print, WallClock(clock, clock, soon=0), KEEP, delete_every=0)
     await recorder.start()
-    assert await store.deleted() == (100_000_000.0 - KEEP, 100_000_000.0, 100_000_000.0 - KEEP_DELIVERED)
-    clock.advance(3600)
-    while await store.deleted() != (100_003_600.0 - KEEP, 100_003_600.0, 100_003_600.0 - KEEP_DELIVERED):
+    now = clock.now
+    assert await store.deleted() == (now - KEEP, now, now - KEEP_DELIVERED, math.inf)
+    clock.advance(2 * DAY)  # long enough to believe it, and not what lies far ahead of it
+    now = clock.now
+    while await store.deleted() != (now - KEEP, now, now - KEEP_DELIVERED, now + 366 * DAY):
         pass
+    await recorder.close(10)
+
+
+async def test_nothing_is_deleted_when_the_clock_has_just_been_set(caplog):
+    store, wall, monotonic = FakeStore(), Clock(), Clock()
+    recorder = Recorder(store, print, WallClock(wall, monotonic, soon=0), KEEP, delete_every=0)
+    await recorder.start()
+    await store.deleted()
+    assert caplog.messages == []
+    wall.advance(400 * DAY)
+    while (await store.deleted())[1] != wall.now:
+        pass
+    assert caplog.messages == ["the clock was set: for some minutes nothing is deleted for its age"]
     await recorder.close(10)
 
 
@@ -274,7 +296,7 @@ async def test_a_stalled_log_holds_up_neither_the_loop_nor_the_store():
         stalled.set()
         go_on.wait(10)
 
-    recorder = Recorder(store, write, Clock(), KEEP, linger=0)
+    recorder = Recorder(store, write, steady(), KEEP, linger=0)
     await recorder.start()
     recorder.put(record("A"))
     await store.wrote()
@@ -362,7 +384,7 @@ def test_an_output_that_fails_is_tried_again_and_what_was_dropped_is_told(error,
 
 async def test_of_several_workers_one_deletes():
     store = FakeStore()
-    recorder = Recorder(store, lambda text: None, Clock(), KEEP, linger=0, deletes=False)
+    recorder = Recorder(store, lambda text: None, steady(), KEEP, linger=0, deletes=False)
     await recorder.start()
     recorder.put(record())
     await store.wrote()

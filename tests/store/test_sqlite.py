@@ -93,6 +93,25 @@ async def test_what_is_old_is_deleted_in_batches(store, path):
     assert rows(path, "SELECT client FROM greylist") == [(ALICE.client,)]
 
 
+YEAR = 366 * DAY
+
+
+async def test_what_lies_far_ahead_is_deleted_too_but_not_what_was_promised_for_long(store, path):
+    now, wrong = 1e9, 1e9 + 10 * YEAR
+    await store.write_records([row(f"0000000{at:.0e}"[:8], at=at) for at in (now, now + YEAR, wrong)])
+    for name, at in (("kept", now), ("absurd", wrong)):
+        await store.greylist(Triplet(name, "", ""), at, delay=0.0, window=1.0, lifetime=20 * YEAR)
+        await store.remember("d1", [name], at)
+        await store.remember_verified("sender", name, Verified(True, "", at), at + 20 * YEAR)
+    times = {"record_at": now - DAY, "greylist_at": now, "delivered_at": now - DAY}
+    assert await store.delete_before(**times) == 0
+    assert await store.delete_before(**times, ahead=now + YEAR) == 4
+    assert rows(path, "SELECT at FROM record ORDER BY at") == [(now,), (now + YEAR,)]
+    assert rows(path, "SELECT client FROM greylist") == [("kept",)]
+    assert await store.delivered("d1") == {"kept"}
+    assert rows(path, "SELECT address FROM verified_address") == [("kept",)]
+
+
 async def test_who_has_a_message_is_remembered_over_a_restart(path):
     first = open_store(f"sqlite:///{path}")
     await first.remember("d1", ["a@example.org", "é@example.org"], 1000.0)
