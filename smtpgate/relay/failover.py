@@ -5,8 +5,8 @@ Rules it keeps:
 - Who was put aside is skipped as long as another one is there: with a single server, or with all of them down, every
   transaction tries, so that no mail is put off for longer than the trouble lasts.
 - When its pause is over, one transaction tries it, and the others do not wait for what comes of that.
-- While a few attempts to reach who is down are under way, there are no more, and a transaction makes one only: a server
-  that is silent must not have all sessions wait for it.
+- While a few attempts to reach who is down are under way, there is but one more a second, and a transaction makes one
+  only: a server that is silent must not have all sessions wait for it.
 - If one of them answers for each recipient (LMTP), all do: who has a message is not to depend on which was up.
 """
 
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 # At one time, to reach who is down. Enough for all mail of a busy server, if each is answered as fast as usual.
 MOST_ATTEMPTS = 20
+# After so many seconds there may be one more: those under way may wait in vain when it is there again.
+ONE_MORE_AFTER = 1.0
 # How long a server is put aside, in seconds: doubled with every trial that fails.
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
@@ -197,6 +199,7 @@ class Member:
         self._pause = 0.0
         self._due = 0.0
         self._attempts = 0  # under way
+        self._latest = 0.0  # when it began
         self.last_error: str | None = None
         self._failures = 0
 
@@ -208,7 +211,9 @@ class Member:
     @property
     def is_besieged(self) -> bool:
         """Whether it is down, and others are finding out whether it still is."""
-        return self._state != "up" and self._attempts >= MOST_ATTEMPTS
+        if self._state == "up" or self._attempts < MOST_ATTEMPTS:
+            return False
+        return self._clock() - self._latest < ONE_MORE_AFTER
 
     async def tried(self, delivery: Delivery, address: str, parameters: RcptParameters) -> RelayReply:
         """Put a transaction's first recipient. Raises DownstreamUnavailable."""
@@ -216,6 +221,7 @@ class Member:
         if probing:
             self._become("probing")
         self._attempts += 1
+        self._latest = self._clock()
         try:
             reply = await delivery.recipient(address, parameters)
         except DownstreamUnavailable as trouble:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpgate.relay.downstream import DownstreamUnavailable, RcptParameters, RelayReply
-from smtpgate.relay.failover import FIRST_PAUSE, LONGEST_PAUSE, MOST_ATTEMPTS, FailoverDownstream
+from smtpgate.relay.failover import FIRST_PAUSE, LONGEST_PAUSE, MOST_ATTEMPTS, ONE_MORE_AFTER, FailoverDownstream
 from smtpgate.relay.pool import TooManyConnections
 from smtpgate.relay.routing import RoutingDownstream
 from smtpgate.relay.wire import Unsendable
@@ -234,15 +234,18 @@ async def test_who_is_down_and_silent_has_few_wait_for_it_and_all_when_it_answer
         with pytest.raises(DownstreamUnavailable, match="s0: gone"):
             await send(downstream)
     assert only.begun == 1 + MOST_ATTEMPTS
-    only.down = None
-    only.waits.set()
+    silence, only.waits, only.down = only.waits, None, None
+    clock.advance(ONE_MORE_AFTER)
+    await send(downstream)  # it is there again, though those attempts will never hear it
+    assert states(downstream) == ["up"]
+    silence.set()
     await asyncio.gather(*waiting)
     only.waits = asyncio.Event()  # who is up may be slow
     waiting = [asyncio.create_task(send(downstream)) for _ in range(2 * MOST_ATTEMPTS)]
     await asyncio.sleep(0)
     only.waits.set()
     await asyncio.gather(*waiting)
-    assert len(only.messages) == 3 * MOST_ATTEMPTS
+    assert len(only.messages) == 1 + 3 * MOST_ATTEMPTS
 
 
 async def test_a_transaction_that_reached_nobody_does_not_try_for_each_recipient(clock):
