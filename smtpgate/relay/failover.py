@@ -200,6 +200,7 @@ class Member:
         self._due = 0.0
         self._attempts = 0  # under way
         self._latest = 0.0  # when it began
+        self._answered = 0.0  # when an attempt was answered
         self.last_error: str | None = None
         self._failures = 0
 
@@ -221,11 +222,14 @@ class Member:
         if probing:
             self._become("probing")
         self._attempts += 1
-        self._latest = self._clock()
+        began = self._latest = self._clock()
         try:
             reply = await delivery.recipient(address, parameters)
         except DownstreamUnavailable as trouble:
-            self.failed(trouble, probing=probing)
+            if began < self._answered:  # others have reached it since
+                self._failures += 1
+            else:
+                self.failed(trouble, probing=probing)
             raise
         except BaseException:
             # It was not the server's doing: the next one may try.
@@ -235,6 +239,7 @@ class Member:
             raise
         finally:
             self._attempts -= 1
+        self._answered = self._clock()
         if self._state != "up":
             log.warning("%s answers again", self.name)
             self._become("up")
