@@ -64,25 +64,15 @@ class Asker:
         self._limits = limits
         self._running: Deadlines[Interruption] = Deadlines(limits.rule_timeout, Interruption.interrupt, _now)
 
-    def known(self, rule: Rule, tx: Transaction) -> Outcome | None:
-        """What a rule has answered, if that still holds."""
-        kept: Task | Outcome | None = tx.memo_for(rule.spec.input).get(rule.key) if rule.spec.memo else None
-        if isinstance(kept, asyncio.Task):
-            return kept.result() if kept.done() and not kept.cancelled() else None
-        return kept
-
     async def outcome(self, rule: Rule, tx: Transaction) -> Outcome:
         """Ask a rule, or take the answer that still holds."""
-        known = self.known(rule, tx)
-        if known is not None:
-            return known
-        if rule.spec.lookup:
+        memo = tx.memo_for(rule.spec.input) if rule.spec.memo else {}
+        kept: Task | Outcome | None = memo.get(rule.key)
+        if isinstance(kept, Outcome):
+            return kept
+        if rule.spec.lookup and (kept is None or not kept.done()):
             self._time(tx.session).start()
-        if not rule.spec.memo:
-            return await self._ask(rule, tx)
-        memo = tx.memo_for(rule.spec.input)
-        started = memo.get(rule.key)
-        outcome = memo[rule.key] = await (started or self._ask(rule, tx))
+        outcome = memo[rule.key] = await (kept or self._ask(rule, tx))
         return outcome
 
     def _time(self, session: Session) -> LookupTime:

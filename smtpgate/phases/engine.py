@@ -179,7 +179,7 @@ class Engine:
         """Ask a rule whose turn it is, and note it in the record."""
         if rule.shadow:
             return await self._shadow(rule, tx, record)
-        outcome = self._asker.known(rule, tx) or await self._asker.outcome(rule, tx)
+        outcome = await self._asker.outcome(rule, tx)
         self._list(rule, tx, record, outcome)
         return _without_refusal(outcome) if rule.warns else outcome.verdict
 
