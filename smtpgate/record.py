@@ -61,13 +61,13 @@ class RelayEntry:
 class Record:
     """A transaction, or what happened in a session outside of any.
 
-    at: when it began, seconds since 1970. outcome: "accepted", "rejected", "deferred", "discarded", "held" (in the
-    quarantine), "abandoned" (the client left or gave up). decided_by: the rule that refused it
-    or wants it discarded or held, or "downstream" or "smtpgate" that refused it. Sizes in bytes, times in milliseconds.
+    at: when it began, seconds since 1970; began: the same by a clock that is never set back. outcome: "accepted",
+    "rejected", "deferred", "discarded", "held" (in the quarantine), "abandoned" (the client left or gave up).
+    decided_by: the rule that refused it or wants it discarded or held, or "downstream" or "smtpgate" that refused it.
+    Sizes in bytes, times in milliseconds.
     via: the trusted servers that told who the client is, or why one was not believed ("failed"). forwarded: what one
     told by XFORWARD of where the message came from. tls: what protected the session, or {"failed": why}; None in
     plaintext.
-    began: the same moment by a clock that is never set back, in seconds.
     listed: the rules that already have an entry; pending: the tasks of shadow rules that nobody waited for, and what
     takes their outcomes.
     """

@@ -7,7 +7,7 @@ Rules it keeps:
 - The client's reply speaks for those whom the client has named. A copy that rules want (BCC) goes out before, unless
   one answer speaks for all; one that is not taken puts the message off, and one that was taken is remembered.
 - No loss: only who is known to have the message is left out. A store that is away costs a duplicate, never a message.
-  Once the client is told 250, this is forgotten: the same octets, which a device may send each day, are news again.
+  It is forgotten just before the client is told 250: the same octets, which a device may send each day, are news then.
 - A copy belongs to its transaction: whom the client names in another one, that has one answer for all, gets it there.
 - No queue, no bounce: the client goes on until all have it, the rest is refused for good at a retry, too, or it gives
   up; then it tells its user.

@@ -11,6 +11,7 @@ from smtpgate.checks.score import weighted_list
 from smtpgate.phases.score import Points, Score
 from tests.checks.asking import ask, context, facts, short
 from tests.fakes import FakeDns
+from tests.loops import until
 
 CLIENT = "203.0.113.7"
 REVERSED = "7.113.0.203"
@@ -68,9 +69,7 @@ async def test_all_lists_are_asked_at_once() -> None:
     gates = {f"{REVERSED}.{name}.example": asyncio.Event() for name in "abc"}
     dns = FakeDns(gate=gates)
     task = asyncio.create_task(ask("score", facts(), context(dns=dns), lists=["a.example", "b.example", "c.example"]))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert len(dns.asked) == 3
+    await until(lambda: len(dns.asked) == 3)
     for gate in gates.values():
         gate.set()
     assert (await task).points == ()
