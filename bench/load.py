@@ -5,7 +5,7 @@ import time
 from typing import NamedTuple
 
 from bench.peers import RECIPIENT
-from bench.processes import Unusable, require
+from bench.processes import ELSEWHERE, Unusable, require
 
 
 class Case(NamedTuple):
@@ -26,7 +26,7 @@ CASES = (
 def send(port: int, case: Case, messages: int, sessions: int) -> float:
     """Send so many messages in parallel sessions; the seconds that it took. Raises Unusable if one is not accepted."""
     command = [
-        require("smtp-source"), *(["-d"] if case.reuse else []),
+        *ELSEWHERE, require("smtp-source"), *(["-d"] if case.reuse else []),
         "-s", str(sessions), "-m", str(messages), "-l", str(case.size),
         "-M", "client.example.net", "-f", "me@example.net", "-t", RECIPIENT, f"127.0.0.1:{port}",
     ]  # fmt: skip

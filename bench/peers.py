@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.ports import free_port
-from bench.processes import PATIENCE, Unusable, require, server, wait_until_listening
+from bench.processes import ELSEWHERE, PATIENCE, Unusable, require, server, wait_until_listening
 
 RECIPIENT = "you@example.test"
 # A list of rules in main.cf's words, which mean the same to both. The client is not in mynetworks.
@@ -102,7 +102,7 @@ def smtp_sink(directory: Path) -> Iterator[int]:
     """Postfix's smtp-sink, which takes every mail; its port."""
     port = free_port()
     as_user = ["-u", "nobody"] if os.geteuid() == 0 else []
-    command = [require("smtp-sink"), *as_user, f"127.0.0.1:{port}", "1000"]
+    command = [*ELSEWHERE, require("smtp-sink"), *as_user, f"127.0.0.1:{port}", "1000"]
     with server(command, port, directory / "sink.log"):
         yield port
 

@@ -1,6 +1,7 @@
 """Processes that a measurement starts and ends, each by its own process id."""
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -11,6 +12,9 @@ from pathlib import Path
 
 # How long a server may take to listen, or to end, in seconds.
 PATIENCE = 60.0
+# What stands for other machines, the client and whoever the gate talks to, does not take the core from the gate in the
+# midst of its work, as it could not from there: it waits until a process sleeps or its turn is over (sched(7)).
+ELSEWHERE = ("chrt", "--batch", "0")
 
 
 class Unusable(Exception):
@@ -33,6 +37,16 @@ def workplace() -> Iterator[Path]:
         directory = Path(name)
         directory.chmod(0o755)
         yield directory
+
+
+@contextlib.contextmanager
+def elsewhere() -> Iterator[None]:
+    """This thread stands for another machine while the block runs, as ELSEWHERE does for a command."""
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from bench import cpu
 from bench.mail import plain
 from bench.namespace import enter
 from bench.peers import GUARD_ALONE, RECIPIENT, Gate, bare_gate, postfix, smtp_sink, smtpgate
-from bench.processes import Unusable, server, workplace
+from bench.processes import ELSEWHERE, Unusable, server, workplace
 from bench.report import Sample, headline, table
 from bench.strangers import Strangers
 
@@ -80,7 +80,7 @@ def _names() -> Sequence[str]:
 
 
 def _of_case(case: _Case, args: argparse.Namespace, directory: Path) -> str:
-    names = [sys.executable, "-m", "bench.name_server", _DNS, str(case.delay)]
+    names = [*ELSEWHERE, sys.executable, "-m", "bench.name_server", _DNS, str(case.delay)]
     with (
         server(names, 53, directory / "names.log"),
         smtp_sink(directory) as sink,

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import cast
 
 from bench.mail import Kind
+from bench.processes import elsewhere
 
 # The kernel chooses the port when it knows the peer: otherwise it must find one that is free for all peers (ip(7)).
 _IP_BIND_ADDRESS_NO_PORT = 24
@@ -35,9 +36,10 @@ class Strangers:
     async def send(self, seconds: float, sessions: int) -> None:
         """Send for so long, in so many sessions at one time. Every kind of message is sent once before the rest."""
         until = time.monotonic() + seconds
-        for name, octets in self._kinds:
-            await self._one(name, octets)
-        await asyncio.gather(*(self._many(until) for _ in range(sessions)))
+        with elsewhere():
+            for name, octets in self._kinds:
+                await self._one(name, octets)
+            await asyncio.gather(*(self._many(until) for _ in range(sessions)))
 
     async def _many(self, until: float) -> None:
         while time.monotonic() < until:
