@@ -11,7 +11,6 @@ from smtpgate.dns.deadlines import Deadlines
 from smtpgate.dns.interruption import Interruption
 from smtpgate.dns.time_limit import LookupTime
 from smtpgate.phases.context import Context
-from smtpgate.phases.early import is_cheap
 from smtpgate.phases.facts import Session, Transaction
 from smtpgate.phases.reply import Reply
 from smtpgate.phases.rule import OnError, Rule
@@ -89,7 +88,7 @@ class Asker:
         if kept is None and tx.session.has_room_for(self._limits.tasks_per_session):
             if rule.spec.lookup:
                 self._time(tx.session)  # now: the task takes over whose task this one is
-            kept = asyncio.create_task(
+            kept = asyncio.get_running_loop().create_task(
                 self._ask_for_score(rule, tx) if rule.spec.score == "asks" else self._ask(rule, tx)
             )
             tx.session.tasks.add(kept)
@@ -105,7 +104,7 @@ class Asker:
         """Run the check, bounded in time; whatever goes wrong inside it becomes the rule's on_error."""
         started = time.perf_counter()
         error = None
-        limit = None if is_cheap(rule) or rule.spec.own_deadline else self._limit()
+        limit = None if rule.is_cheap or rule.spec.own_deadline else self._limit()
         try:
             verdict = await rule.check(tx, self._ctx)
         except asyncio.CancelledError:
@@ -126,8 +125,9 @@ class Asker:
 
     def _limit(self) -> Interruption:
         """What ends the check that this task is going to wait for, if it takes too long."""
-        interruption = Interruption()
-        self._running.start(interruption, _now())
+        loop = asyncio.get_running_loop()
+        interruption = Interruption(loop)
+        self._running.start(interruption, loop.time())
         return interruption
 
 

@@ -9,16 +9,6 @@ from smtpgate.phases.rule import Rule
 Walk = tuple[Rule, ...]
 
 
-def starts_early(rule: Rule) -> bool:
-    """Whether asking it ahead of its turn saves time and does no harm."""
-    return rule.spec.lookup and not rule.spec.effects and rule.spec.memo
-
-
-def is_cheap(rule: Rule) -> bool:
-    """Whether it answers from the facts alone, without waiting for anything."""
-    return not rule.spec.lookup and not rule.spec.effects
-
-
 def walks(policy: Policy, phase: Phase, *, delay_reject: bool) -> Sequence[Walk]:
     """What is looked at in a phase: for each list that was not answered yet, what to start and what stands before it.
 
@@ -37,12 +27,12 @@ def walks(policy: Policy, phase: Phase, *, delay_reject: bool) -> Sequence[Walk]
 
 def walk_of(rules: Sequence[Rule]) -> Walk:
     """The same of rules that a table names, which are about to be asked."""
-    return _up_to_the_last([rule for rule in rules if starts_early(rule) or _may_end_list(rule)])
+    return _up_to_the_last([rule for rule in rules if rule.starts_early or _may_end_list(rule)])
 
 
 def _up_to_the_last(rules: list[Rule]) -> Walk:
     """Behind the last that is to be started there is nothing to look at."""
-    while rules and not starts_early(rules[-1]):
+    while rules and not rules[-1].starts_early:
         rules.pop()
     return tuple(rules)
 
@@ -50,9 +40,9 @@ def _up_to_the_last(rules: list[Rule]) -> Walk:
 def _is_new(rule: Rule, policy: Policy, phase: Phase) -> bool:
     # Whose policy it is, is known at RCPT: nothing of it was started before, but what stands in everybody's lists.
     of_recipient = bool(policy.name) and phase is Phase.RCPT
-    return starts_early(rule) and (of_recipient or FIRST_PHASE[rule.spec.input] is phase)
+    return rule.starts_early and (of_recipient or FIRST_PHASE[rule.spec.input] is phase)
 
 
 def _may_end_list(rule: Rule) -> bool:
     """Whether it can be asked ahead of its turn whether its list ends with it."""
-    return is_cheap(rule) and rule.mode == "enforce" and rule.spec.score != "asks"
+    return rule.is_cheap and rule.mode == "enforce" and rule.spec.score != "asks"

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from smtpgate.mailauth.message import UNCHANGED
 from smtpgate.phases.asking import Asker, Limits, Outcome
 from smtpgate.phases.context import Context
-from smtpgate.phases.early import is_cheap, starts_early, walk_of, walks
+from smtpgate.phases.early import walk_of, walks
 from smtpgate.phases.facts import Transaction
 from smtpgate.phases.message_action import joined
 from smtpgate.phases.phase import DELAYED, Input, Phase
@@ -99,7 +99,7 @@ class Engine:
         for rule in rules:
             if rule.for_some and self._is_not_asked(rule, tx):
                 continue
-            if starts_early(rule):
+            if rule.starts_early:
                 self._asker.start(rule, tx)
             elif (await self._asker.outcome(rule, tx)).verdict.ends_list:
                 break
@@ -201,7 +201,7 @@ class Engine:
 
     async def _shadow(self, rule: Rule, tx: Transaction, record: Record) -> Verdict:
         """Ask a rule whose answer changes nothing: only a cheap one is waited for. Returns what is known at once."""
-        if is_cheap(rule) and rule.spec.score != "asks":
+        if rule.is_cheap and rule.spec.score != "asks":
             outcome = await self._asker.outcome(rule, tx)
             self._list(rule, tx, record, outcome)
             if outcome.verdict.points:
@@ -253,7 +253,7 @@ class Engine:
 
     def _cancel_unneeded(self, tx: Transaction, record: Record) -> None:
         """This recipient is refused: stop what was asked about it alone."""
-        for task in tx.recipient_memo.values():
+        for task in tx.memo_for(Input.RECIPIENT).values():
             if isinstance(task, asyncio.Task) and task not in record.pending:
                 task.cancel()
 

@@ -193,8 +193,8 @@ class Transaction:
     """
 
     __slots__ = (
-        "_helo", "_message", "_recipient", "_sender", "body", "carried", "deeds", "edits", "memo", "phase",
-        "recipient_memo", "recipients", "ref", "score", "scores", "session", "size", "smtputf8", "tagged",
+        "_helo", "_memos", "_message", "_recipient", "_sender", "body", "carried", "deeds", "edits", "phase",
+        "recipients", "ref", "score", "scores", "session", "size", "smtputf8", "tagged",
     )  # fmt: skip
 
     def __init__(
@@ -216,8 +216,9 @@ class Transaction:
         self.carried: Decision | None = None
         self.score = _NO_SCORE
         self.scores: dict[Any, Score] = {}
-        self.memo: Memo = {}
-        self.recipient_memo: Memo = {}
+        of_transaction: Memo = {}
+        # In the order of Input.
+        self._memos: tuple[Memo, ...] = (session.memo, session.helo_memo, of_transaction, {}, of_transaction)
         self.phase: Phase | None = None
         self.ref = ""
 
@@ -258,7 +259,7 @@ class Transaction:
         view._message = self._message
         view.recipients = self.recipients
         view.carried = self.carried
-        view.memo = self.memo
+        view._memos = (*self._memos[:3], {}, self._memos[4])
         view.tagged = self.tagged
         view.scores = self.scores
         view.deeds = self.deeds  # those of a recipient that is refused are forgotten with the view
@@ -291,9 +292,7 @@ class Transaction:
 
     def memo_for(self, known: Input) -> Memo:
         """Where an answer that depends on `known` is kept: for as long as it holds."""
-        return (
-            self.session.memo, self.session.helo_memo, self.memo, self.recipient_memo, self.memo,
-        )[known]  # fmt: skip
+        return self._memos[known]
 
 
 def _known(value: T | None, what: str) -> T:

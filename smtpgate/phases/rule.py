@@ -62,7 +62,8 @@ class Rule:
     text: as the administrator wrote it. options: those that the check is bound to, None if it takes none. policy: whose
     list it is, "" for everybody's. shadow: nothing that it says counts. warns: its refusals are only recorded, and
     whatever else it says counts (Postfix: warn_if_reject). key: rules that have the same one have the same answer, and
-    share it. for_some: there are recipients that it is not asked about.
+    share it. for_some: there are recipients that it is not asked about. is_cheap: it answers from the facts alone,
+    without waiting for anything. starts_early: asking it ahead of its turn saves time and does no harm.
     """
 
     spec: CheckSpec
@@ -77,11 +78,15 @@ class Rule:
     warns: bool = dataclasses.field(init=False, repr=False)
     key: Any = dataclasses.field(init=False, repr=False)
     for_some: bool = dataclasses.field(init=False, repr=False)
+    is_cheap: bool = dataclasses.field(init=False, repr=False)
+    starts_early: bool = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shadow", self.mode == "shadow")
         object.__setattr__(self, "warns", self.mode == "warn")
         object.__setattr__(self, "for_some", self.spec.ours_only or self.spec.input is Input.RECIPIENT)
+        object.__setattr__(self, "is_cheap", not self.spec.lookup and not self.spec.effects)
+        object.__setattr__(self, "starts_early", self.spec.lookup and not self.spec.effects and self.spec.memo)
         # What has effects may also depend on the command that is answered.
         asked_in = self.phase if self.spec.effects else None
         object.__setattr__(self, "key", (self.check, self.on_error, self.spec.input, asked_in))

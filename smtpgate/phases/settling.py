@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from smtpgate.phases.facts import Session, Transaction
+from smtpgate.phases.phase import Input
 from smtpgate.record import Record
 
 _Task = asyncio.Task[Any]
@@ -26,7 +27,7 @@ class Settling:
     def settle(self, tx: Transaction, record: Record, then: Callable[[Record], None]) -> None:
         """The transaction is over: stop what nobody needs, and hand over the record when its shadow rules are done."""
         pending: set[_Task] = {task for task in record.pending if not task.done()}
-        for task in tx.memo.values():
+        for task in tx.memo_for(Input.SENDER).values():
             if isinstance(task, asyncio.Task) and task not in pending:
                 task.cancel()
         if pending and len(self._settling) < self._most:
