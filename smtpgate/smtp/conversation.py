@@ -186,7 +186,7 @@ class Conversation(Exchange):
         await self._pause()
         self._welcome(refusal)
         in_a_row = 0
-        while not self._goes:
+        while not self.goes:
             if self.services.closing and self.reception.tx is None:
                 await self.close_with("shutdown", SHUTTING_DOWN)
             line = self.intake.next_line()

@@ -234,7 +234,8 @@ class Dialog(Conversation):
         """RFC 5321 §4.1.1.10."""
         if argument:
             raise CommandError(NO_ARGUMENT)
-        await self.close_with("QUIT", BYE)
+        self.answer("QUIT", BYE)
+        self.goes = True
 
     async def smtp_STARTTLS(self, argument: str) -> None:
         """RFC 3207 §4."""

@@ -26,10 +26,10 @@ class Closed(Exception):
 class Exchange(Connection):
     """A connection, and the session on it: its facts, its way through the phases, its conduct.
 
-    chunk_left: octets that BDAT announced and that were not read yet.
+    chunk_left: octets that BDAT announced and that were not read yet. goes: the session ends with the last reply.
     """
 
-    __slots__ = ("_between_commands", "_goes", "_replies", "chunk_left", "conduct", "facts", "reception")
+    __slots__ = ("_between_commands", "_replies", "chunk_left", "conduct", "facts", "goes", "reception")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -39,7 +39,7 @@ class Exchange(Connection):
         self.conduct: Conduct
         self._replies: list[bytes] = []
         self._between_commands = False
-        self._goes = False  # the last reply was one after which the session ends
+        self.goes = False
 
     # --- replies
 
@@ -56,7 +56,7 @@ class Exchange(Connection):
     def leave_after(self, reply: Reply) -> None:
         """421 and 521 are last words (RFC 5321 §3.8; Postfix: access(5))."""
         if reply.code in (421, 521):
-            self._goes = True
+            self.goes = True
 
     def answer_raw(self, lines: bytes) -> None:
         """Queue a reply that is written out already."""
@@ -110,22 +110,11 @@ class Exchange(Connection):
             room.busy(self)
         return line
 
-    async def receive(self, sink: Sink) -> None:
-        """Give the sink the bytes of a message as they come, until it returns False. Raises EOFError, Closed."""
-        await self._receive(sink, None)
+    async def receive(self, sink: Sink, size: int | None = None) -> None:
+        """Give the sink the bytes of a message as they come, until it returns False or has had `size` octets.
 
-    async def receive_chunk(self, sink: Sink) -> None:
-        """The same for the octets that BDAT announced, and never for more."""
-        if not self.intake.has_bytes:
-            await self.flush()
-
-        def counted(data: bytes) -> bool:
-            self.chunk_left -= len(data)
-            return sink(data)
-
-        await self._receive(counted, self.chunk_left)
-
-    async def _receive(self, sink: Sink, size: int | None) -> None:
+        Raises EOFError, Closed.
+        """
         conduct, clock = self.conduct, self.services.monotonic
         since, in_time = clock(), True
 
@@ -143,6 +132,17 @@ class Exchange(Connection):
             self._waiting_since = None
         if not in_time:
             await self.close_with("slow message", TOO_SLOW)
+
+    async def receive_chunk(self, sink: Sink) -> None:
+        """The same for the octets that BDAT announced, and never for more."""
+        if not self.intake.has_bytes:
+            await self.flush()
+
+        def counted(data: bytes) -> bool:
+            self.chunk_left -= len(data)
+            return sink(data)
+
+        await self.receive(counted, self.chunk_left)
 
     def _reset_timeout(self, duration: float | None = None) -> None:
         # One timer for the whole session, moved on only when it fires.

@@ -91,6 +91,8 @@ class Intake:
         Of a line that is longer than any may be, only a beginning is given, which is longer than any may be too. What
         begins like a TLS record is given as it is: it may wait for an answer without ever sending a line end.
         """
+        if not self._buffer:
+            return None
         end = self._buffer.find(b"\n")
         if end < 0:
             return self._unended()
@@ -121,18 +123,19 @@ class Intake:
 
     # --- what waits
 
-    async def more(self) -> None:
-        """Wait until more can be read. Raises EOFError at the end of the stream."""
+    def more(self) -> asyncio.Future[None]:
+        """What to wait for until more can be read. Raises EOFError at the end of the stream."""
         if self.at_eof:
             raise EOFError
-        await self._wait()
+        self._waiter = self._loop.create_future()
+        return self._waiter
 
     async def wait_for_bytes(self, seconds: float) -> None:
         """Wait until something can be read or the stream has ended, for so many seconds at most."""
         try:
             async with asyncio.timeout(seconds):
                 if not self._buffer and not self.at_eof:
-                    await self._wait()
+                    await self.more()
         except TimeoutError:
             pass
 
@@ -146,11 +149,10 @@ class Intake:
             data = self._take(len(self._buffer) if size is None else min(size, len(self._buffer)))
             if not self._goes_on(sink, data):
                 return
-        if self.at_eof:
-            raise EOFError
+        more = self.more()
         self._sink = sink
         try:
-            await self._wait()
+            await more
         finally:
             unfinished, self._sink = self._sink is not None, None
         if unfinished:
@@ -194,13 +196,6 @@ class Intake:
             return sink(data)
         self._wanted -= len(data)
         return sink(data) and self._wanted > 0
-
-    async def _wait(self) -> None:
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
