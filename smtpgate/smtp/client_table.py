@@ -8,11 +8,9 @@ The size is fixed. A network finds its place by a keyed hash, which no client ca
 that finds no place is not counted: mistakes are in favour of the client.
 """
 
-import hashlib
 import mmap
 import secrets
 from collections.abc import Callable
-from functools import lru_cache
 
 # A place: tag, open connections, minute, and what that minute brought: connections, messages, recipients.
 _TAG, _OPEN, _MINUTE, _RATES = 0, 1, 2, 3
@@ -58,7 +56,7 @@ class ClientTable:
 
     def _bucket(self, network: bytes) -> tuple[int, int]:
         """Where in a column the network's bucket begins, and its tag, never 0."""
-        digest = int.from_bytes(hashlib.blake2b(network, key=self._key, digest_size=8).digest())
+        digest = hash(self._key + network)  # Python's, for bytes, is SipHash; forked processes have the same
         return (digest >> 32) % self._buckets * _PLACES * _WORDS, (digest & 0xFFFFFFFF) or 1
 
 
@@ -76,18 +74,14 @@ class ClientCounts:
     ) -> None:
         self._words = words
         self._used = used
-        self._bucket = lru_cache(maxsize=1024)(bucket)  # a client is looked up several times while it is there
+        self._bucket = bucket
         self._own = own
         self._stride = stride
         self._clock = clock
 
     def open(self, network: bytes) -> tuple[int, int]:
         """One more connection; how many are open now, and how many were opened in this minute, this one included."""
-        place = self._place(network)
-        if place is not None:
-            self._words[place + _OPEN] += 1
-            self._words[place + _RATES + CONNECTIONS] += 1
-        return self._sum(network)
+        return self._count(network, CONNECTIONS, opens=1)
 
     def close(self, network: bytes) -> None:
         """A connection that was counted by open() is over."""
@@ -98,19 +92,29 @@ class ClientCounts:
 
     def add(self, network: bytes, what: int) -> int:
         """One more message or recipient; how many there were in this minute, this one included."""
-        place = self._place(network)
-        if place is not None:
-            self._words[place + _RATES + what] += 1
-        return self._sum(network, what)[1]
+        return self._count(network, what)[1]
 
-    def _minute(self) -> int:
-        return int(self._clock() / 60) & 0xFFFFFFFF
-
-    def _place(self, network: bytes) -> int | None:
-        """This network's place in the worker's own column, made if there is room, with the running minute's counts."""
-        words, minute = self._words, self._minute()
+    def _count(self, network: bytes, what: int, opens: int = 0) -> tuple[int, int]:
+        """One more in the own column; what all columns hold: open connections, and this one of the rates."""
+        words, minute = self._words, int(self._clock() / 60) & 0xFFFFFFFF
         offset, tag = self._bucket(network)
-        start = self._own + offset
+        own = self._own + offset
+        place = self._place(own, tag, minute)
+        opened = rate = 0
+        if place is not None:
+            opened = words[place + _OPEN] = words[place + _OPEN] + opens
+            rate = words[place + _RATES + what] = words[place + _RATES + what] + 1
+        for start in range(offset, self._used[0] * self._stride, self._stride):
+            place = None if start == own else self._find(start, tag)
+            if place is not None:
+                opened += words[place + _OPEN]
+                if words[place + _MINUTE] == minute:
+                    rate += words[place + _RATES + what]
+        return opened, rate
+
+    def _place(self, start: int, tag: int, minute: int) -> int | None:
+        """The network's place in a bucket of the own column, made if there is room, with this minute's counts."""
+        words = self._words
         place = self._find(start, tag)
         if place is None:
             place = self._find_unused(start, minute)
@@ -138,19 +142,6 @@ class ClientCounts:
             ):
                 return place
         return None
-
-    def _sum(self, network: bytes, what: int = CONNECTIONS) -> tuple[int, int]:
-        """What all columns hold: open connections, and one of the rates."""
-        words, minute = self._words, self._minute()
-        offset, tag = self._bucket(network)
-        opened = rate = 0
-        for column in range(self._used[0]):
-            place = self._find(column * self._stride + offset, tag)
-            if place is not None:
-                opened += words[place + _OPEN]
-                if words[place + _MINUTE] == minute:
-                    rate += words[place + _RATES + what]
-        return opened, rate
 
 
 def counts_of_one(clock: Callable[[], float]) -> ClientCounts:

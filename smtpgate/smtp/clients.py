@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from smtpgate.phases.reply import Reply
 from smtpgate.smtp.client_table import MESSAGES, RECIPIENTS, ClientCounts
 from smtpgate.smtp.limits import DialogLimits
-from smtpgate.values import IPAddress, Network
+from smtpgate.values import IPAddress, Network, is_in
 
 # Codes and classes are Postfix's (smtpd_client_*_limit).
 TOO_MANY_CONNECTIONS = Reply(421, "7.0", "Too many connections from your network, please close some first")
@@ -16,8 +16,9 @@ TOO_MANY_RECIPIENTS = Reply(450, "7.1", "Too many recipients from your network i
 
 def client_network(address: IPAddress, limits: DialogLimits) -> bytes:
     """The network that counts as one client, as a key."""
-    prefix = limits.ipv4_prefix if address.version == 4 else limits.ipv6_prefix
-    return b"%d/%x" % (address.version, int(address) >> (address.max_prefixlen - prefix))
+    version = address.version
+    rest = 32 - limits.ipv4_prefix if version == 4 else 128 - limits.ipv6_prefix
+    return b"%d/%x" % (version, int(address) >> rest)
 
 
 class ClientLimits:
@@ -30,7 +31,7 @@ class ClientLimits:
 
     def guest(self, address: IPAddress) -> "Guest | None":
         """A new connection's account, to be closed with it; None if nothing is counted for this client."""
-        if any(address in network for network in self._mynetworks):
+        if is_in(address, self._mynetworks):
             return None
         return Guest(client_network(address, self._limits), self._limits, self._counts)
 
@@ -51,9 +52,9 @@ class Guest:
         if counts is None:
             return
         opened, in_this_minute = counts.open(network)
-        if _beyond(opened, limits.client_connections):
+        if 0 < limits.client_connections < opened:
             self.refusal = TOO_MANY_CONNECTIONS
-        elif _beyond(in_this_minute, limits.client_connection_rate):
+        elif 0 < limits.client_connection_rate < in_this_minute:
             self.refusal = TOO_MANY_NEW_CONNECTIONS
 
     def message(self) -> Reply | None:
@@ -83,7 +84,3 @@ def _has_limits(limits: DialogLimits) -> bool:
             limits.client_recipient_rate,
         )
     )
-
-
-def _beyond(number: int, limit: int) -> bool:
-    return bool(limit) and number > limit
