@@ -35,15 +35,11 @@ class CommandError(Exception):
         self.reply = reply
 
 
-class Command(NamedTuple):
-    """verb: upper case. argument: without blanks around it."""
+def parse_command(line: bytes) -> tuple[str, str]:
+    """Parse one command line, line end included: the verb in upper case, and its argument without blanks around it.
 
-    verb: str
-    argument: str
-
-
-def parse_command(line: bytes) -> Command:
-    """Parse one command line, line end included. Raises CommandError."""
+    Raises CommandError.
+    """
     if len(line) > LONGEST_LINE:
         raise CommandError(TOO_LONG)
     # RFC 5321 §2.3.8: a bare LF must not be taken for a line end.
@@ -58,7 +54,7 @@ def parse_command(line: bytes) -> Command:
     verb, _, argument = text.partition(" ")
     if not verb.isascii():
         raise CommandError(SYNTAX)
-    return Command(verb.upper(), argument.strip(" "))
+    return verb.upper(), argument.strip(" ")
 
 
 def parse_chunk(text: str) -> tuple[int, bool]:

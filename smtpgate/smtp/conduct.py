@@ -17,15 +17,14 @@ _STRESS_ERRORS = 1
 _STRESS_JUNK = 1
 
 
-class Conduct:
+class Conduct(Patience):
     """One session's. guest: its account with its client network, None for mynetworks, which are trusted."""
 
     def __init__(self, reception: Reception, services: Services) -> None:
+        super().__init__(services.limits)
         self.guest: Guest | None = services.clients.guest(reception.session.client_address)
         self._reception = reception
         self._services = services
-        self._limits = services.limits
-        self._patience = Patience(services.limits)
         self._pace: Pace | None = None
         self._last_success = services.monotonic()
 
@@ -37,35 +36,25 @@ class Conduct:
     # --- mistakes
 
     @property
-    def mistakes(self) -> int:
-        """How many since the last delivered message."""
-        return self._patience.errors
-
-    @property
     def is_unbearable(self) -> bool:
         """Whether there were more mistakes than any client is forgiven."""
         return self.mistakes >= (_STRESS_ERRORS if self.is_pressed else self._limits.hard_error_limit)
 
-    @property
-    def delay(self) -> float:
-        """Seconds that the reply to the last mistake waits."""
-        return self._patience.delay
-
     def command(self, verb: str) -> None:
         """A command was understood: it may be one that brings no message nearer."""
         if verb in _JUNK or (verb in _GREETINGS and self._reception.session.helo is not None):
-            self._patience.junk(_STRESS_JUNK if self.is_pressed else self._limits.junk_command_limit)
+            self.junk(_STRESS_JUNK if self.is_pressed else self._limits.junk_command_limit)
 
     def answered(self, reply: Reply) -> None:
         """A refusal for good counts against the client; one after which it may try again does not."""
         if reply.code >= 500:
-            self._patience.error()
+            self.error()
 
     def message_answered(self, reply: Reply) -> None:
         """The answer to a whole message: with an accepted one everything begins anew."""
         self.answered(reply)
         if reply.is_positive:
-            self._patience.delivered()
+            self.delivered()
             self._last_success = self._services.monotonic()
 
     # --- time
@@ -76,10 +65,9 @@ class Conduct:
         usual = self._limits.command_timeout
         return min(usual, STRESS_TIMEOUT) if self.is_pressed else usual
 
-    @property
-    def leads_nowhere(self) -> bool:
-        """Whether the session has gone on for too long without a message."""
-        return self._services.monotonic() - self._last_success > self._limits.session_timeout
+    def leads_nowhere(self, now: float) -> bool:
+        """Whether the session has gone on for too long without a message. now: on the services' clock."""
+        return now - self._last_success > self._limits.session_timeout
 
     def keeps_up(self, octets: int, waited: float) -> bool:
         """Whether a message comes fast enough; `waited` seconds for these octets."""
@@ -87,19 +75,15 @@ class Conduct:
             self._pace = Pace(self._limits.minimum_data_rate, self._limits.command_timeout)
         return self._pace.keeps_up(octets, waited)
 
-    def between_transactions(self) -> None:
-        """The next message has a pace of its own."""
-        self._pace = None
-
     # --- before the banner
 
     @property
     def greet_pause(self) -> float:
         """Seconds that this client must wait for the banner."""
-        known = self._services.acquaintances
-        if self.guest is None or known.knows(self.guest.network, self._services.monotonic()):
+        pause, known = self._limits.greet_pause, self._services.acquaintances
+        if not pause or self.guest is None or known.knows(self.guest.network, self._services.monotonic()):
             return 0.0
-        return self._limits.greet_pause
+        return pause
 
     def waited_for_banner(self) -> None:
         """It showed that it does: the next time it need not."""
@@ -116,7 +100,8 @@ class Conduct:
     # --- shares
 
     def message_share(self) -> Reply | None:
-        """One more message is begun; a reply is a refusal."""
+        """One more message is begun, with a pace of its own; a reply is a refusal."""
+        self._pace = None
         return self.guest.message() if self.guest is not None else None
 
     def recipient_share(self) -> Reply | None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NoReturn
 from smtpgate.phases.asking import INTERNAL_ERROR
 from smtpgate.phases.facts import Session, TlsFacts, Via
 from smtpgate.phases.reply import Reply
-from smtpgate.smtp.command import LONGEST_LINE, Command, CommandError, parse_chunk, parse_command
+from smtpgate.smtp.command import LONGEST_LINE, CommandError, parse_chunk, parse_command
 from smtpgate.smtp.conduct import Conduct
 from smtpgate.smtp.content import TOO_LARGE
 from smtpgate.smtp.ended import Ended
@@ -197,25 +197,23 @@ class Conversation(Exchange):
                 await asyncio.sleep(0)
             mistakes = self.conduct.mistakes
             try:
-                command = parse_command(line)
-                if command.verb == "BDAT":
-                    await self._expect_chunk(command)
-                handler = self.VERBS.get(command.verb)
+                verb, argument = parse_command(line)
+                if verb == "BDAT":
+                    await self._expect_chunk(argument)
+                handler = self.VERBS.get(verb)
                 if handler is None:
                     raise CommandError(NOT_RECOGNIZED)
                 # RFC 5321 §3.1: whoever was refused at the banner may only QUIT, or go on with another client.
-                if self._refusal is not None and command.verb not in ("QUIT", "XCLIENT"):
+                if self._refusal is not None and verb not in ("QUIT", "XCLIENT"):
                     raise CommandError(ACCESS_DENIED)
-                self._watch_pipelining(command.verb)
-                self.conduct.command(command.verb)
-                await handler(self, command.argument)
+                self._watch_pipelining(verb)
+                self.conduct.command(verb)
+                await handler(self, argument)
             except CommandError as error:
                 await self._misunderstood(line, error.reply)
             # RFC 3030 §2: after an error the chunk is still accepted, and dropped, before the reply goes out.
             while self.chunk_left:
                 await self.receive_chunk(_drop)
-            if self.reception.tx is None:
-                self.conduct.between_transactions()
             if self.conduct.mistakes > mistakes:
                 await self._judge()
         await self.flush()
@@ -258,10 +256,10 @@ class Conversation(Exchange):
         if self.conduct.delay:
             await asyncio.sleep(self.conduct.delay)
 
-    async def _expect_chunk(self, command: Command) -> None:
+    async def _expect_chunk(self, argument: str) -> None:
         """Note how many octets follow BDAT: whatever becomes of the command, they are never taken for commands."""
         try:
-            size, _ = parse_chunk(command.argument)
+            size, _ = parse_chunk(argument)
         except CommandError as error:
             # Nobody knows where the next command begins: like Postfix, hang up.
             await self.close_with("BDAT", error.reply)

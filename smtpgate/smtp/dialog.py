@@ -112,7 +112,9 @@ class Dialog(Conversation):
         # RFC 1870 §6.1
         if parameters.size is not None and parameters.size > self.services.limits.message_size:
             raise CommandError(TOO_LARGE)
-        if self.refuse_share(f"MAIL FROM:<{sender}>", self.conduct.message_share()):
+        refusal = self.conduct.message_share()
+        if refusal is not None:
+            self.refuse_share(f"MAIL FROM:<{sender}>", refusal)
             return
         reply = await self.reception.mail(sender, parameters)
         self.answer("MAIL", reply)
@@ -137,7 +139,9 @@ class Dialog(Conversation):
             self.answer("RCPT", TOO_MANY_RECIPIENTS)
             return
         command = f"RCPT {recipient.text}"
-        if self.refuse_share(command, self.conduct.recipient_share()):
+        refusal = self.conduct.recipient_share()
+        if refusal is not None:
+            self.refuse_share(command, refusal)
             return
         reply = await self.reception.rcpt(recipient, parameters)
         if reply.is_positive:

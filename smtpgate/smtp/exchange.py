@@ -62,14 +62,11 @@ class Exchange(Connection):
         """Queue a reply that is written out already."""
         self._replies.append(lines)
 
-    def refuse_share(self, command: str, refusal: Reply | None) -> bool:
-        """Answer the client if its network has had its share; whether it had."""
-        if refusal is None:
-            return False
+    def refuse_share(self, command: str, refusal: Reply) -> None:
+        """Answer a client whose network has had its share."""
         if self.reception.tx is None or not self.reception.tx.recipients:
             self.reception.gives_up(refusal)
         self.answer(command, refusal)
-        return True
 
     async def flush(self) -> None:
         """Write the queued replies in one go."""
@@ -92,11 +89,12 @@ class Exchange(Connection):
     async def wait_for_line(self) -> bytes:
         """The next line, after the client has heard all that it was answered. Raises EOFError, Closed."""
         await self.flush()
-        if self.conduct.leads_nowhere:
+        now = self.services.monotonic()
+        if self.conduct.leads_nowhere(now):
             await self.close_with("time-out", NOTHING_DELIVERED)
         room = self.services.room
         if self.reception.tx is None and self.conduct.guest is not None:
-            room.idle(self)
+            room.idle(self, now)
         self._between_commands = True
         self._waiting_since = self.loop.time()
         if room.stress:

@@ -48,9 +48,9 @@ class Room:
         self._idle.pop(session, None)
         self._watch()
 
-    def idle(self, session: Session) -> None:
-        """The session waits for its client, between transactions."""
-        self._idle[session] = self._clock()
+    def idle(self, session: Session, now: float) -> None:
+        """The session waits for its client, between transactions. now: on the room's clock."""
+        self._idle[session] = now
 
     def busy(self, session: Session) -> None:
         """The client has sent something."""

@@ -15,7 +15,7 @@ def test_the_delay_grows_up_to_ten_times(errors: int, delay: float) -> None:
     patience = Patience(LIMITS)
     for _ in range(errors):
         patience.error()
-    assert (patience.errors, patience.delay) == (errors, delay)
+    assert (patience.mistakes, patience.delay) == (errors, delay)
 
 
 @pytest.mark.parametrize(("commands", "errors"), [(0, 0), (5, 0), (6, 1), (9, 4)])
@@ -23,7 +23,7 @@ def test_junk_beyond_the_limit_is_a_mistake(commands: int, errors: int) -> None:
     patience = Patience(LIMITS)
     for _ in range(commands):
         patience.junk(5)
-    assert patience.errors == errors
+    assert patience.mistakes == errors
 
 
 def test_a_delivered_message_forgives_all() -> None:
@@ -32,6 +32,6 @@ def test_a_delivered_message_forgives_all() -> None:
         patience.error()
         patience.junk(5)
     patience.delivered()
-    assert (patience.errors, patience.delay) == (0, 0.0)
+    assert (patience.mistakes, patience.delay) == (0, 0.0)
     patience.junk(1)
-    assert patience.errors == 0
+    assert patience.mistakes == 0
