@@ -6,7 +6,7 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 from smtpgate.phases.reply import Reply
-from smtpgate.relay.downstream import RcptParameters
+from smtpgate.relay.downstream import NO_PARAMETERS, RcptParameters
 from smtpgate.smtp import dsn
 
 # RFC 5321 §4.5.3.1.4 asks for at least 512 octets, extensions add to it; Postfix: line_length_limit.
@@ -46,7 +46,7 @@ def parse_command(line: bytes) -> tuple[str, str]:
     if line[-2:] != b"\r\n":
         raise CommandError(BAD_LINE_END)
     try:
-        text = line[:-2].decode("utf-8")
+        text = line[:-2].decode()
     except UnicodeDecodeError:
         raise CommandError(BAD_CHARACTER) from None
     if not text.isprintable() and _CONTROL.search(text):  # what is printable has none, and is seen faster
@@ -108,6 +108,8 @@ def parse_rcpt_parameters(text: str, offered: Collection[str], *, smtputf8: bool
 
     offered: as for MAIL. smtputf8: MAIL said so.
     """
+    if not text:
+        return NO_PARAMETERS
     notify = orcpt = None
     for keyword, value in _parameters(text).items():
         match keyword:

@@ -18,7 +18,10 @@ _STRESS_JUNK = 1
 
 
 class Conduct(Patience):
-    """One session's. guest: its account with its client network, None for mynetworks, which are trusted."""
+    """One session's. guest: its account with its client network, None for mynetworks, which are trusted.
+
+    hopeless_from: from when on the session, on the services' clock, has gone on for too long without a message.
+    """
 
     def __init__(self, reception: Reception, services: Services) -> None:
         super().__init__(services.limits)
@@ -26,7 +29,7 @@ class Conduct(Patience):
         self._reception = reception
         self._services = services
         self._pace: Pace | None = None
-        self._last_success = services.monotonic()
+        self.hopeless_from = services.monotonic() + services.limits.session_timeout
 
     @property
     def is_pressed(self) -> bool:
@@ -55,7 +58,7 @@ class Conduct(Patience):
         self.answered(reply)
         if reply.is_positive:
             self.delivered()
-            self._last_success = self._services.monotonic()
+            self.hopeless_from = self._services.monotonic() + self._limits.session_timeout
 
     # --- time
 
@@ -64,10 +67,6 @@ class Conduct(Patience):
         """Seconds that the client may be silent."""
         usual = self._limits.command_timeout
         return min(usual, STRESS_TIMEOUT) if self.is_pressed else usual
-
-    def leads_nowhere(self, now: float) -> bool:
-        """Whether the session has gone on for too long without a message. now: on the services' clock."""
-        return now - self._last_success > self._limits.session_timeout
 
     def keeps_up(self, octets: int, waited: float) -> bool:
         """Whether a message comes fast enough; `waited` seconds for these octets."""

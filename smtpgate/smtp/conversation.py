@@ -272,7 +272,7 @@ class Conversation(Exchange):
         facts = self.facts
         if facts.pipelined_after is not None or verb == "QUIT":
             return
-        if (verb in _LAST_IN_GROUP or not facts.esmtp) and self.intake.has_bytes:
+        if (verb in _LAST_IN_GROUP or not facts.esmtp) and self.intake.unread:
             facts.pipelined_after = verb
 
 

@@ -5,11 +5,8 @@ Rules it keeps:
 - The first dot of a line is removed (§4.5.2); every other byte stays what it is, in its place.
 """
 
-import re
 from collections.abc import Callable
 
-# This is the fastest way to know whether a line begins with a dot; most do not, and in base64 there is no dot at all.
-_LF_DOT = re.compile(rb"\n\.")
 _LINE_DOT = b"\r\n."
 _END = b"\r\n.\r\n"
 
@@ -20,8 +17,7 @@ class DataDecoder:
     def __init__(self, put: Callable[[bytes], None]) -> None:
         self.done = False
         self.rest = b""
-        self._put_out = put
-        self._dotted = False
+        self._put = put
         # The line before the first one has ended: a dot may stand right at the start.
         self._carry = b"\r\n"
         self._virtual = 2  # how many of the next output bytes are that line end
@@ -29,26 +25,22 @@ class DataDecoder:
     def feed(self, chunk: bytes) -> None:
         """Take in the next bytes from the client."""
         data = self._carry + chunk
-        self._dotted = b"." in data and _LF_DOT.search(data) is not None
-        end = data.find(_END) if self._dotted else -1
+        dot = data.find(_LINE_DOT) if b"." in data else -1  # in base64 there is none at all
+        end = data.find(_END, dot) if dot >= 0 else -1
         self.done = end >= 0
         if self.done:
-            self._put(data[: end + 2])
-            self._carry, self.rest = b"", data[end + len(_END) :]
+            piece, self._carry, self.rest = data[: end + 2], b"", data[end + len(_END) :]
         else:
             held = _held_back(data)
-            self._put(data[:held])
-            self._carry = data[held:]
-
-    def _put(self, piece: bytes) -> None:
+            piece, self._carry = data[:held], data[held:]
         # A piece never cuts a line end from the dot behind it. All dots at once: a message may consist of them.
-        if self._dotted:
+        if dot != end:
             piece = piece.replace(_LINE_DOT, b"\r\n")
         if self._virtual and piece:
             piece = piece[self._virtual :]
             self._virtual = 0
         if piece:
-            self._put_out(piece)
+            self._put(piece)
 
 
 def _held_back(data: bytes) -> int:

@@ -69,12 +69,15 @@ class Exchange(Connection):
         self.answer(command, refusal)
 
     async def flush(self) -> None:
-        """Write the queued replies in one go."""
+        """Write the queued replies in one go, and wait for who does not read them."""
+        self._write_replies()
+        if self.is_slow_reader:
+            await self.caught_up()
+
+    def _write_replies(self) -> None:
         if self._replies:
             self.send(b"".join(self._replies))
             self._replies.clear()
-            if self.is_slow_reader:
-                await self.caught_up()
 
     async def close_with(self, command: str, reply: Reply) -> NoReturn:
         """Say why and end the session."""
@@ -88,13 +91,15 @@ class Exchange(Connection):
 
     async def wait_for_line(self) -> bytes:
         """The next line, after the client has heard all that it was answered. Raises EOFError, Closed."""
-        await self.flush()
+        self._write_replies()
+        if self.is_slow_reader:
+            await self.caught_up()
         now = self.services.monotonic()
-        if self.conduct.leads_nowhere(now):
+        if now > self.conduct.hopeless_from:
             await self.close_with("time-out", NOTHING_DELIVERED)
         room = self.services.room
         if self.reception.tx is None and self.conduct.guest is not None:
-            room.idle(self, now)
+            room.idle[self] = now
         self._between_commands = True
         self._waiting_since = self.loop.time()
         if room.stress:
@@ -105,7 +110,7 @@ class Exchange(Connection):
         finally:
             self._waiting_since = None
             self._between_commands = False
-            room.busy(self)
+            room.idle.pop(self, None)
         return line
 
     async def receive(self, sink: Sink, size: int | None = None) -> None:
@@ -133,7 +138,7 @@ class Exchange(Connection):
 
     async def receive_chunk(self, sink: Sink) -> None:
         """The same for the octets that BDAT announced, and never for more."""
-        if not self.intake.has_bytes:
+        if not self.intake.unread:
             await self.flush()
 
         def counted(data: bytes) -> bool:

@@ -20,14 +20,17 @@ Sink = Callable[[bytes], bool]
 
 
 class Intake:
-    """Bytes of one connection, for one reader at a time. at_eof: whether the client has ended its stream."""
+    """Bytes of one connection, for one reader at a time.
 
-    __slots__ = ("_buffer", "_is_paused", "_loop", "_overlong", "_sink", "_transport", "_waiter", "_wanted", "at_eof")
+    unread: those that can be read without waiting. at_eof: whether the client has ended its stream.
+    """
+
+    __slots__ = ("_is_paused", "_loop", "_overlong", "_sink", "_transport", "_waiter", "_wanted", "at_eof", "unread")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.unread = bytearray()
         self.at_eof = False
         self._loop = loop
-        self._buffer = bytearray()
         self._overlong: bytes | None = None  # the beginning of a line that is longer than any may be
         self._is_paused = False
         self._waiter: asyncio.Future[None] | None = None
@@ -53,8 +56,8 @@ class Intake:
         if self._sink is not None:
             self._give(self._sink, data)
             return
-        self._buffer += data
-        if len(self._buffer) > 2 * CHUNK and not self._is_paused:
+        self.unread += data
+        if len(self.unread) > 2 * CHUNK and not self._is_paused:
             self._transport.pause_reading()
             self._is_paused = True
         self._wake()
@@ -67,23 +70,18 @@ class Intake:
     # --- what can be told without waiting
 
     @property
-    def has_bytes(self) -> bool:
-        """Whether anything can be read without waiting."""
-        return bool(self._buffer)
-
-    @property
     def beginning(self) -> bytes:
         """The first bytes that were not read yet, for the record."""
-        return bytes(self._buffer[:60])
+        return bytes(self.unread[:60])
 
     def take_back(self, data: bytes) -> None:
         """Put bytes before everything that was not read yet."""
-        self._buffer[:0] = data
+        self.unread[:0] = data
 
     def take_all(self) -> bytes:
         """Everything that was not read yet. Whether the transport reads on is the caller's business from now on."""
         self._is_paused = False
-        return self._take(len(self._buffer))
+        return self._take(len(self.unread))
 
     def next_line(self) -> bytes | None:
         """A line with its LF, None if none is there yet.
@@ -91,9 +89,9 @@ class Intake:
         Of a line that is longer than any may be, only a beginning is given, which is longer than any may be too. What
         begins like a TLS record is given as it is: it may wait for an answer without ever sending a line end.
         """
-        if not self._buffer:
+        if not self.unread:
             return None
-        end = self._buffer.find(b"\n")
+        end = self.unread.find(b"\n")
         if end < 0:
             return self._unended()
         line = self._take(end + 1)
@@ -102,21 +100,21 @@ class Intake:
         return line
 
     def _unended(self) -> bytes | None:
-        if self._overlong is None and self._buffer.startswith(TLS_RECORD):
-            return self._take(len(self._buffer))
-        if len(self._buffer) > CHUNK or self._overlong is not None:
-            dropped = self._take(len(self._buffer))
+        if self._overlong is None and self.unread.startswith(TLS_RECORD):
+            return self._take(len(self.unread))
+        if len(self.unread) > CHUNK or self._overlong is not None:
+            dropped = self._take(len(self.unread))
             self._overlong = self._overlong or dropped[: LONGEST_LINE + 1]
         return None
 
     def _take(self, size: int) -> bytes:
-        if size == len(self._buffer):
-            data = bytes(self._buffer)
-            self._buffer.clear()
+        if size == len(self.unread):
+            data = bytes(self.unread)
+            self.unread.clear()
         else:
-            data = bytes(self._buffer[:size])
-            del self._buffer[:size]
-        if self._is_paused and len(self._buffer) <= CHUNK:
+            data = bytes(self.unread[:size])
+            del self.unread[:size]
+        if self._is_paused and len(self.unread) <= CHUNK:
             self._is_paused = False
             self._transport.resume_reading()
         return data
@@ -134,7 +132,7 @@ class Intake:
         """Wait until something can be read or the stream has ended, for so many seconds at most."""
         try:
             async with asyncio.timeout(seconds):
-                if not self._buffer and not self.at_eof:
+                if not self.unread and not self.at_eof:
                     await self.more()
         except TimeoutError:
             pass
@@ -145,8 +143,8 @@ class Intake:
         Raises what the sink raises, and EOFError at the end of the stream.
         """
         self._wanted = size
-        if self._buffer:
-            data = self._take(len(self._buffer) if size is None else min(size, len(self._buffer)))
+        if self.unread:
+            data = self._take(len(self.unread) if size is None else min(size, len(self.unread)))
             if not self._goes_on(sink, data):
                 return
         more = self.more()
@@ -165,8 +163,8 @@ class Intake:
         """
         try:
             async with asyncio.timeout(seconds):
-                while (header := parse_header(bytes(self._buffer))) is None:
-                    if self.at_eof and self._buffer:
+                while (header := parse_header(bytes(self.unread))) is None:
+                    if self.at_eof and self.unread:
                         raise ProxyError("the connection ended inside of it")
                     await self.more()
         except TimeoutError:

@@ -15,6 +15,7 @@ import asyncio
 import ipaddress
 from collections.abc import Awaitable, Sequence
 from functools import lru_cache
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import TypeVar, cast
 
 from aiosmtpd.smtp import SMTP
@@ -166,7 +167,7 @@ class Connection(SMTP):
 
     def more_is_there(self) -> bool:
         """Whether the client has sent something that was not read yet, be it still in the kernel."""
-        if self.intake.has_bytes:
+        if self.intake.unread:
             return True
         if not self.is_open or self.transport is None:
             return False
@@ -202,4 +203,5 @@ class Connection(SMTP):
 @lru_cache(maxsize=1024)
 def _address(host: str) -> IPAddress:
     """An address as the system writes it, without its zone; those who come back are known."""
-    return unmapped(ipaddress.ip_address(host.partition("%")[0]))
+    host = host.partition("%")[0]
+    return unmapped(ipaddress.ip_address(inet_pton(AF_INET6 if ":" in host else AF_INET, host)))

@@ -29,14 +29,17 @@ class Session(Protocol):
 
 
 class Room:
-    """The sessions of one process. clock: monotonic, in seconds. stress: whether they are running out."""
+    """The sessions of one process. clock: monotonic, in seconds. stress: whether they are running out.
+
+    idle: those that wait for their clients between transactions, and since when; the longest idle stands first.
+    """
 
     def __init__(self, limits: DialogLimits, sessions: Collection[Session], clock: Callable[[], float]) -> None:
         self.stress = False
+        self.idle: dict[Session, float] = {}
         self._limits = limits
         self._sessions = sessions
         self._clock = clock
-        self._idle: dict[Session, float] = {}  # since when; the longest idle stands first
 
     def enter(self) -> bool:
         """A session was added; whether there is room for it, made by ending an idle one if need be."""
@@ -45,22 +48,14 @@ class Room:
 
     def leave(self, session: Session) -> None:
         """The session was taken out."""
-        self._idle.pop(session, None)
+        self.idle.pop(session, None)
         self._watch()
 
-    def idle(self, session: Session, now: float) -> None:
-        """The session waits for its client, between transactions. now: on the room's clock."""
-        self._idle[session] = now
-
-    def busy(self, session: Session) -> None:
-        """The client has sent something."""
-        self._idle.pop(session, None)
-
     def _end_an_idle_one(self) -> bool:
-        longest = next(iter(self._idle), None)
-        if longest is None or self._clock() - self._idle[longest] < _IDLE_FOR:
+        longest = next(iter(self.idle), None)
+        if longest is None or self._clock() - self.idle[longest] < _IDLE_FOR:
             return False
-        del self._idle[longest]
+        del self.idle[longest]
         longest.make_room()
         return True
 
@@ -69,7 +64,7 @@ class Room:
         if not self.stress and taken >= most * _ENTER:
             self.stress = True
             log.warning("stress: %d of %d sessions are in use, idle clients get less patience", taken, most)
-            for session in list(self._idle):
+            for session in list(self.idle):
                 session.hurry()
         elif self.stress and taken < most * _LEAVE:
             self.stress = False

@@ -61,9 +61,9 @@ def test_idle_sessions_hurry_when_stress_begins() -> None:
     house = House()
     house.add(8)
     idle, busy = house.sessions[:2]
-    house.room.idle(idle, house.clock())
-    house.room.idle(busy, house.clock())
-    house.room.busy(busy)
+    house.room.idle[idle] = house.clock()
+    house.room.idle[busy] = house.clock()
+    del house.room.idle[busy]
     house.add()
     assert (idle.told, busy.told) == (["hurry"], [])
 
@@ -73,7 +73,7 @@ def test_the_longest_idle_session_makes_room() -> None:
     house.add(10)
     first, second, third = house.sessions[:3]
     for session in (second, first, third):
-        house.room.idle(session, house.clock())
+        house.room.idle[session] = house.clock()
         house.clock.advance(1)
     house.clock.advance(1)
     assert house.add()
@@ -86,7 +86,7 @@ def test_the_longest_idle_session_makes_room() -> None:
 def test_who_was_silent_for_a_moment_only_stays() -> None:
     house = House()
     house.add(10)
-    house.room.idle(house.sessions[0], house.clock())
+    house.room.idle[house.sessions[0]] = house.clock()
     house.clock.advance(1.9)
     assert not house.add()
     house.sessions.pop()
@@ -104,7 +104,7 @@ def test_a_session_that_left_makes_no_room() -> None:
     house = House()
     house.add(10)
     last = house.sessions[-1]
-    house.room.idle(last, house.clock())
+    house.room.idle[last] = house.clock()
     house.remove(1)
     house.clock.advance(100)
     house.add()
