@@ -1,7 +1,6 @@
 """A resolver in front of another one: it remembers answers and asks one question only once at a time."""
 
 import asyncio
-import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -12,9 +11,6 @@ from smtpgate.dns.resolver import Answer, Mx, RecordType, Status
 _MAX_AGE = 86_400  # seconds; RFC 8767 §4 calls for a cap, and nobody waits longer than a day for a corrected record
 _FAILURE_AGE = 5  # seconds; RFC 2308 §7.1 allows 300, but a retry a minute later should see the repaired server
 _ORDINARY = 1024  # octets of records in an answer that counts as one
-
-# RFC 1035 §2.3.4: labels of 1 to 63 octets, 255 in all on the wire, which is 253 in text.
-_POSSIBLE = re.compile(r"(?=.{1,253}\Z)[^.]{1,63}(?:\.[^.]{1,63})*\Z", re.DOTALL)
 
 _Question = tuple[str, RecordType]
 
@@ -30,17 +26,14 @@ class Asker(Protocol):
         ...
 
 
-class _Flight:
-    """A question that is being asked, and who waits for it, or did."""
+class _Waiters(list[asyncio.Future[Answer]]):
+    """Who waits for a question that is being asked, or did."""
 
-    __slots__ = ("waiters",)
+    __slots__ = ()
 
-    def __init__(self) -> None:
-        self.waiters: list[asyncio.Future[Answer]] = []
-
-    def is_wanted(self) -> bool:
-        """If not, it goes on, but no further, and its answer is kept."""
-        return not all(waiter.done() for waiter in self.waiters)
+    def are_there(self) -> bool:
+        """If not, the question goes on, but no further, and its answer is kept."""
+        return not all(waiter.done() for waiter in self)
 
 
 class CachingResolver:
@@ -56,7 +49,7 @@ class CachingResolver:
         self._clock = clock
         self._room = size
         self._kept: OrderedDict[_Question, tuple[Answer, float]] = OrderedDict()
-        self._asking: dict[_Question, _Flight] = {}
+        self._asking: dict[_Question, _Waiters] = {}
         self._hits = self._misses = self._shared = 0
 
     def __len__(self) -> int:
@@ -79,18 +72,15 @@ class CachingResolver:
             self._hits += 1
             self._kept.move_to_end(question)
             return kept[0]
-        if not _POSSIBLE.match(name):
-            return Answer(name, kind, Status.NO_NAME)
         waiter: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        flight = self._asking.get(question)
-        if flight is None:
+        waiters = self._asking.get(question)
+        if waiters is None:
             self._misses += 1
-            flight = self._asking[question] = _Flight()
-            flight.waiters.append(waiter)
-            self._inner.ask(name, kind, self._answered, flight.is_wanted)
+            waiters = self._asking[question] = _Waiters((waiter,))
+            self._inner.ask(name, kind, self._answered, waiters.are_there)
         else:
             self._shared += 1
-            flight.waiters.append(waiter)
+            waiters.append(waiter)
         return waiter
 
     def forget(self, domain: str) -> None:
@@ -105,7 +95,7 @@ class CachingResolver:
     def _answered(self, answer: Answer) -> None:
         question = answer.name, answer.kind
         was_wanted = False
-        for waiter in self._asking.pop(question).waiters:
+        for waiter in self._asking.pop(question):
             if not waiter.done():
                 waiter.set_result(answer)
                 was_wanted = True

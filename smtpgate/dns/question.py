@@ -189,9 +189,6 @@ class Question:
 
     def _ask(self, server: NameServer, now: float) -> None:
         means = self.means
-        server.asked += 1
-        if self._problems:
-            server.repeated += 1
         chance = means.entropy.take(len(self.name) + 4)  # for the socket, the identifier, and the case of each letter
         try:
             socket = server.pool.socket(chance[0], now)
@@ -200,6 +197,9 @@ class Question:
                 identifier = means.entropy.take(2)
             mixed, edns = self._mixed and server.mixes_case, self._edns and server.edns
             wire = write_question(identifier, self.name, self.kind, chance[3:] if mixed else b"", edns)
+            server.asked += 1
+            if self._problems:
+                server.repeated += 1
             attempt = Attempt(self, server, now, wire, mixed, edns, socket)
             socket.send(identifier, wire, attempt)
         except OSError as error:

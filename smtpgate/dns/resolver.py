@@ -4,7 +4,7 @@ A question has one of four outcomes, and none of them is an exception: a check m
 """
 
 from enum import StrEnum
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address
 from typing import Any, Literal, NamedTuple, Protocol
 
 from smtpgate.values import IPAddress
@@ -19,6 +19,9 @@ class Status(StrEnum):
     NO_NAME = "no such name"  # NXDOMAIN
     NO_DATA = "no data"  # the name exists, without records of this type
     FAILURE = "temporary failure"  # time-out, SERVFAIL, REFUSED, garbage
+
+
+_FAILURE = Status.FAILURE  # in Python 3.11 an enum is slow to give its members
 
 
 class Mx(NamedTuple):
@@ -46,7 +49,7 @@ class Answer(NamedTuple):
     @property
     def failed(self) -> bool:
         """Whether nothing is known: neither that the records exist nor that they do not."""
-        return self.status is Status.FAILURE
+        return self.status is _FAILURE
 
     @property
     def evidence(self) -> dict[str, Any]:
@@ -82,5 +85,11 @@ class Resolver(Protocol):
 
 def reverse_name(address: IPAddress) -> str:
     """The name under in-addr.arpa or ip6.arpa that stands for an address (RFC 1035 §3.5, RFC 3596 §2.5)."""
-    # int() drops the zone index of a link-local address, with which the standard library fails here.
-    return (IPv6Address(int(address)) if address.version == 6 else address).reverse_pointer
+    return reversed_octets(address) + (".in-addr.arpa" if isinstance(address, IPv4Address) else ".ip6.arpa")
+
+
+def reversed_octets(address: IPAddress) -> str:
+    """The labels that stand for an address in such a name: its octets, or for IPv6 its nibbles, the last one first."""
+    # ipaddress's reverse_pointer parses the address's text, and fails at the zone index of a link-local one.
+    octets = address.packed
+    return ".".join(map(str, reversed(octets))) if len(octets) == 4 else ".".join(reversed(octets.hex()))

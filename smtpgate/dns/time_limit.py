@@ -6,6 +6,7 @@ each further one that cannot be answered from memory, as if the DNS had failed: 
 
 import asyncio
 from contextvars import ContextVar
+from time import monotonic
 from typing import Protocol
 
 from smtpgate.dns.resolver import Answer, RecordType, Status
@@ -35,16 +36,15 @@ class LookupTime:
     def start(self) -> None:
         """The client waits for a look-up; it may do so already."""
         if self._timer is None and not self.is_over:
-            loop = asyncio.get_running_loop()
-            self._began = loop.time()
-            self._timer = loop.call_later(min(self._phase, self._left), self.expire)
+            self._began = monotonic()
+            self._timer = asyncio.get_running_loop().call_later(min(self._phase, self._left), self.expire)
 
     def stop(self) -> None:
         """The client has its answer: the next one has the time of a phase again, if the session has as much."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._left -= asyncio.get_running_loop().time() - self._began
+            self._left -= monotonic() - self._began
         self.is_over = self._left <= 0
         self._forget_answered()
 

@@ -107,7 +107,7 @@ def read_answer(wire: bytes, question: bytes, name: str, kind: RecordType) -> Re
             return Response(rcode)
         # RFC 5452 §4.2: it must repeat the question.
         end = len(question) - (len(_OPT) if question[11] else 0)
-        other_case = wire[12:end] != question[12:end]
+        other_case = not wire.startswith(question[12:end], 12)
         # No other octet here is a letter's: lengths are below 64, types and classes too.
         if asked != 1 or (other_case and wire[12:end].lower() != question[12:end].lower()):
             raise FormatError("an answer to another question")

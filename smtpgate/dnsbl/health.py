@@ -35,7 +35,8 @@ class ListHealth:
     """What is known of a list, as far as one kind of question goes.
 
     name: may be shown. clock: wall time in seconds since 1970, as all times here. since, reason: of the present
-    state. changed: is set when the state changes. tested: is set by the first test, before which no answer counts.
+    state. is_asked: whether it answers questions about clients. is_suspended: whether it is not believed. changed: is
+    set when the state changes. tested: is set by the first test, before which no answer counts.
     """
 
     def __init__(self, name: str, kind: Kind, clock: Callable[[], float]) -> None:
@@ -43,6 +44,8 @@ class ListHealth:
         self.kind = kind
         self._clock = clock
         self.state = State.UNTESTED
+        self.is_asked = True
+        self.is_suspended = False
         self.since = clock()
         self.reason: str | None = None
         self.changed = asyncio.Event()
@@ -55,11 +58,6 @@ class ListHealth:
         self._silence = 0  # questions in a row without an answer
         self._doublings = 0  # of the pause between tests
         self._is_suspected = False  # and nothing is proved
-
-    @property
-    def is_asked(self) -> bool:
-        """Whether it answers questions about clients."""
-        return self.state in (State.UNTESTED, State.GOOD)
 
     def took(self, seconds: float) -> None:
         """It answered within so many seconds."""
@@ -159,4 +157,6 @@ class ListHealth:
         if state is self.state:
             return
         self.state, self.reason, self.since = state, reason, self._clock()
+        self.is_asked = state in (State.UNTESTED, State.GOOD)
+        self.is_suspended = state is State.SUSPENDED
         self.changed.set()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
-from smtpgate.dns.resolver import reverse_name
+from smtpgate.dns.resolver import reversed_octets
 from smtpgate.values import IPAddress, is_fqdn
 
 # RFC 5782 §2.1: listings are answers within 127.0.0.0/8. Anything else is a dead list's parking page.
@@ -79,7 +79,8 @@ class DnsList:
         """The name to ask for to learn about an address or a domain."""
         if isinstance(subject, str):
             return f"{subject}.{self.zone}"  # RFC 5782 §3
-        return f"{_reversed(subject)}.{self.zone}"
+        # RFC 5782 §2.1 (octets reversed) and §2.4 (nibbles reversed), as in the names of the reverse zones.
+        return f"{reversed_octets(subject)}.{self.zone}"
 
     def fault(self, address: IPAddress) -> Fault | None:
         """Why an answer is no listing, whatever the codes that count; None if it is one."""
@@ -106,12 +107,6 @@ class DnsList:
             self.codes is None
             or all(number in allowed for number, allowed in zip(address.packed, self.codes, strict=True))
         )
-
-
-@lru_cache(maxsize=256)  # all lists are asked about the same client
-def _reversed(address: IPAddress) -> str:
-    # RFC 5782 §2.1 (octets reversed) and §2.4 (nibbles reversed), as in the names of the reverse zones.
-    return reverse_name(address).removesuffix(".arpa").rpartition(".")[0]
 
 
 @lru_cache(maxsize=256)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from smtpgate.dns.resolver import Answer, Resolver
 from smtpgate.dns.time_limit import TIME_IS_OVER
-from smtpgate.dnsbl.health import ListHealth, State
+from smtpgate.dnsbl.health import ListHealth
 from smtpgate.dnsbl.listing import DnsList
 from smtpgate.dnsbl.self_test import Kind, self_test
 from smtpgate.values import IPAddress, Network, is_in
@@ -105,7 +105,7 @@ class DnsLists:
         if not answer.failed:
             counted = None if is_in(client, self._mynetworks) else client
             health.answered(counted, said.listed, listing.refusal(answer.records))
-        return _unbelieved(listing, name, health, said.evidence) if health.state is State.SUSPENDED else said
+        return _unbelieved(listing, name, health, said.evidence) if health.is_suspended else said
 
     async def reason(self, answer: ListAnswer) -> str | None:
         """The list's own explanation, often an address to visit (RFC 5782 §2.1): printable, at most 200 characters."""
@@ -142,7 +142,7 @@ class DnsLists:
     async def _keep_testing(self, listing: DnsList, health: ListHealth) -> None:
         while True:
             finding = await self_test(self._uncached, listing, health.kind)
-            if health.state is State.SUSPENDED and finding.is_good:
+            if health.is_suspended and finding.is_good:
                 self._forget(listing.zone)  # what it answered while it was wrong
             health.note_test(finding)
             health.changed.clear()
@@ -178,13 +178,13 @@ async def reason(dns: Resolver, answer: ListAnswer) -> str | None:
 
 
 def _said(listing: DnsList, answer: Answer) -> ListAnswer:
-    counting = tuple(filter(listing.counts, answer.records))
+    counting = tuple(filter(listing.counts, answer.records)) if answer.records else ()
     return ListAnswer(listing, answer.name, _evidence(listing, answer), counting, answer.failed)
 
 
 def _unbelieved(listing: DnsList, name: str, health: ListHealth, seen: Mapping[str, Any]) -> ListAnswer:
-    suspended = health.state is State.SUSPENDED
-    return ListAnswer(listing, name, {**seen, **health.standing()}, failed=not suspended, suspended=suspended)
+    standing, suspended = health.standing(), health.is_suspended
+    return ListAnswer(listing, name, {**seen, **standing}, failed=not suspended, suspended=suspended)
 
 
 def _evidence(listing: DnsList, answer: Answer) -> dict[str, Any]:
@@ -193,7 +193,6 @@ def _evidence(listing: DnsList, answer: Answer) -> dict[str, Any]:
     if name != listing.zone:
         seen = {key: listing.hide(value) if isinstance(value, str) else value for key, value in seen.items()}
     seen["list"] = name
-    faults = [(address, fault) for address in answer.records if (fault := listing.fault(address))]
-    if faults:
+    if faults := [(address, fault) for address in answer.records if (fault := listing.fault(address))]:
         seen["list_error"] = [f"{address}: {fault.why}" for address, fault in faults[:8]]
     return seen

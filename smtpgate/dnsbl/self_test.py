@@ -7,6 +7,7 @@ import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
 
 from smtpgate.dns.resolver import Answer, Resolver
 from smtpgate.dnsbl.listing import DnsList
@@ -33,9 +34,10 @@ class Kind(StrEnum):
     @classmethod
     def of(cls, subject: IPAddress | str) -> "Kind":
         """That of an address or a domain."""
-        if isinstance(subject, str):
-            return cls.DOMAINS
-        return cls.IPV4 if subject.version == 4 else cls.IPV6
+        return _KINDS[type(subject)]
+
+
+_KINDS = {IPv4Address: Kind.IPV4, IPv6Address: Kind.IPV6, str: Kind.DOMAINS}
 
 
 @dataclass(frozen=True, slots=True)

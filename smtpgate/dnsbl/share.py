@@ -14,7 +14,6 @@ _USUAL, _WEIGHT = 0.8, 50
 _MEMORY = 500  # networks over which the usual share is learnt
 # What happens less often than this by chance is no chance.
 _CHANCE = 1e-4
-_OCTETS = {4: 3, 6: 6}  # of an address that are its network's: /24 and /48
 
 
 class ListedShare:
@@ -37,7 +36,8 @@ class ListedShare:
 
     def note(self, client: IPAddress, listed: bool) -> None:
         """A client was asked about, or something that it said."""
-        network = client.packed[: _OCTETS[client.version]]
+        octets = client.packed
+        network = octets[: 3 if len(octets) == 4 else 6]  # /24, or /48
         known, before = self._recent.pop(network, (None, False))
         # Several rules ask one list about the same client, and not all of its answers count for each of them.
         self._recent[network] = client, listed or (before and known == client)

@@ -73,21 +73,8 @@ async def test_spelling_and_type():
     assert dns.asked == [("d.example", "A"), ("d.example", "MX")]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "",
-        ".",
-        "a..b",
-        ".a",
-        "a..",
-        "x" * 64 + ".example",
-        ".".join(["x" * 49] * 5) + ".abcde",
-        "bücher.example",
-        "\u212a.example",
-    ],
-)
-async def test_impossible_names_are_not_asked(name):
+@pytest.mark.parametrize("name", ["bücher.example", "\u212a.example"])
+async def test_names_that_are_not_ascii_are_not_asked(name):
     dns = FakeDns(A={"k.example": ["192.0.2.1"]})
     answer = await CachingResolver(Asking(dns), Clock()).query(name, "A")
     assert (answer.status, answer.records) == (Status.NO_NAME, ())

@@ -6,6 +6,7 @@ import dns.flags
 import pytest
 
 from smtpgate.dns import question, stub
+from smtpgate.dns.cache import CachingResolver
 from smtpgate.dns.resolver import Mx, Status
 from smtpgate.dns.stub import StubResolver, system_nameservers
 from smtpgate.values import Endpoint
@@ -279,10 +280,16 @@ async def test_no_name_server_is_a_temporary_failure():
     assert (answer.status, answer.detail) == (Status.FAILURE, "no name server configured")
 
 
-@pytest.mark.parametrize("name", ["", "a..b", "x" * 64, "bücher.example", "\udcff.example", ".".join(["x" * 49] * 6)])
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "a..b", ".a", "a..", "x" * 64, "bücher.example", "\udcff.example", ".".join(["x" * 49] * 5) + ".abcde"],
+)
 async def test_impossible_names_are_not_asked(name):
-    answer = await ask(lambda question, _: [wire(question, A)], name=name)
-    assert answer.status is Status.NO_NAME
+    async with name_server(lambda question, _: [wire(question, A)]) as server:
+        resolver = resolver_of(["127.0.0.1"], 5, server.port)
+        cache = CachingResolver(resolver)
+        assert {(await each.query(name, "A")).status for each in (resolver, cache)} == {Status.NO_NAME}
+        assert (server.asked, len(cache), resolver.facts()["servers"][0]["asked"]) == ([], 0, 0)
 
 
 async def test_names_are_absolute_and_literal():
