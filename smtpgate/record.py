@@ -1,7 +1,7 @@
 """The record: one transaction's whole story, and the reference under which it is found again."""
 
 import json
-import os
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
@@ -15,8 +15,8 @@ MAX_ENTRIES = 400
 
 
 def new_reference() -> str:
-    """A reference of 8 characters, 40 random bits."""
-    number = int.from_bytes(os.urandom(5), "big")
+    """A reference of 8 characters, 40 random bits. Each process has its own, after a fork too."""
+    number = random.getrandbits(40)  # no secret: without a system call for each message
     return _PAIRS[number >> 30] + _PAIRS[number >> 20 & 1023] + _PAIRS[number >> 10 & 1023] + _PAIRS[number & 1023]
 
 

@@ -76,6 +76,10 @@ class Engine:
         """Whether there is anything to be asked, started or passed on in a phase."""
         return self._concerned[phase]
 
+    def waits_for_rcpt(self, phase: Phase) -> bool:
+        """Whether a phase's list is answered at RCPT (Postfix: smtpd_delay_reject)."""
+        return self._delay_reject and phase in DELAYED
+
     def _has_work_in(self, phase: Phase) -> bool:
         if phase is Phase.RCPT or any(early[phase] for early in self._early.values()):
             return True
@@ -106,7 +110,7 @@ class Engine:
 
     async def decide(self, phase: Phase, tx: Transaction, record: Record) -> Decision:
         """Evaluate a phase's list; at RCPT the delayed ones before it."""
-        if phase in DELAYED and self._delay_reject:
+        if self.waits_for_rcpt(phase):
             return GO_ON
         try:
             return await self._decide(phase, tx, record)

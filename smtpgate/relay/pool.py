@@ -1,6 +1,7 @@
 """Connections to one downstream, kept for the next transaction."""
 
 import asyncio
+import time
 from dataclasses import dataclass
 
 from smtpgate.relay.connection import Connection
@@ -88,10 +89,9 @@ class ConnectionPool:
         if self._closed or len(self._idle) >= self._limits.idle:
             connection.quit()
             return
-        now = asyncio.get_running_loop().time()
-        self._idle[connection] = now
+        self._idle[connection] = time.monotonic()
         if self._sweeper is None:
-            self._sweep_at(now + self._limits.idle_time)
+            self._sweep_after(self._limits.idle_time)
 
     async def close(self) -> None:
         """Close idle connections now, and those in use when they are given back."""
@@ -107,15 +107,15 @@ class ConnectionPool:
         self._open.discard(connection)
         self._idle.pop(connection, None)
 
-    def _sweep_at(self, when: float) -> None:
-        self._sweeper = asyncio.get_running_loop().call_at(when, self._sweep)
+    def _sweep_after(self, seconds: float) -> None:
+        self._sweeper = asyncio.get_running_loop().call_later(seconds, self._sweep)
 
     def _sweep(self) -> None:
         """Close what was idle for too long; one timer serves the whole pool."""
         self._sweeper = None
-        too_old = asyncio.get_running_loop().time() - self._limits.idle_time
+        too_old = time.monotonic() - self._limits.idle_time
         for connection, since in list(self._idle.items()):
             if since > too_old:
-                self._sweep_at(since + self._limits.idle_time)
+                self._sweep_after(since - too_old)
                 return
             connection.quit()

@@ -6,6 +6,7 @@ Postfix's XFORWARD_README and XCLIENT_README are their specification.
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
 from smtpgate.relay.connection import Connection, ConnectionGone
 from smtpgate.relay.downstream import Envelope, RelayReply
@@ -19,8 +20,8 @@ _XCLIENT_ATTRIBUTES = ("NAME", "ADDR", "PORT")
 _UNAVAILABLE = "[UNAVAILABLE]"
 _LONGEST_COMMAND = 512
 _LONGEST_VALUE = 255
-# What must not stand in a header field; Postfix replaces it too.
-_SPECIAL = re.compile(r'[^!-~]|[<>()\\";@]')
+# What must not stand in a header field, blanks, <>()\";@ and all that is not ASCII; Postfix replaces it too.
+_SPECIAL = re.compile(r"[^!#-'*-:=?A-\[\]-~]")
 # RFC 3461 §4: what xtext encodes. A name full of them is nobody's, and would not fit into a command.
 _ENCODED = re.compile(r"[+=]")
 _LONGEST_ENCODED = 480
@@ -93,7 +94,8 @@ def _refused(reply: RelayReply, connection: Connection) -> RelayReply:
     raise reason
 
 
-def _offered(known: Iterable[str], offered: str) -> list[str]:
+@lru_cache(maxsize=16)  # a server offers the same on each connection
+def _offered(known: tuple[str, ...], offered: str) -> list[str]:
     words = offered.upper().split()
     return [name for name in known if name in words]
 

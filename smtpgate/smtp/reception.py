@@ -220,6 +220,8 @@ class Reception:
             return None
         tx = tx or Transaction(self.session)
         await self._engine.prefetch(phase, tx)
+        if self._engine.waits_for_rcpt(phase):  # so there is nothing to be recorded, most often in no transaction yet
+            return None
         decision = await self._engine.decide(phase, tx, self._record)
         if decision.reply is not None:
             self._refused(decision.reply, decision.rule)
