@@ -20,9 +20,7 @@ _DOMAIN = r"[A-Za-z0-9_\xa1-\U0010ffff](?:[A-Za-z0-9_.\xa1-\U0010ffff-]*)"
 _LITERAL = r"\[[0-9A-Za-z:.]{1,64}\]"
 # RFC 5321 §4.1.1.3 and appendix C: a source route is accepted and ignored.
 _ROUTE = rf"(?:@{_DOMAIN}(?:,@{_DOMAIN})*:)?"
-_PATH = re.compile(
-    rf"<(?:{_ROUTE}(?P<text>(?P<local>{_ATOM}(?:\.{_ATOM})*|{_QUOTED})@(?P<domain>{_DOMAIN}|{_LITERAL}))|(?P<bare>[A-Za-z]*))>"
-)
+_PATH = re.compile(rf"<(?:{_ROUTE}(({_ATOM}(?:\.{_ATOM})*|{_QUOTED})@({_DOMAIN}|{_LITERAL}))|([A-Za-z]*))>")
 # RFC 5321 §4.5.3.1 asks for at least 64 and 255 octets; real senders' VERP local parts are longer than 64.
 _LONGEST_LOCAL = 255
 _LONGEST_DOMAIN = 255
@@ -45,15 +43,14 @@ def parse_path(text: str) -> tuple[Address, str]:
     rest = text[match.end() :]
     if rest and rest[0] != " ":
         raise AddressError("expected a blank behind >")
-    bare = match["bare"]
+    mailbox, local, domain, bare = match.groups()
     if bare is not None:
         return _bare(bare), rest
-    local, domain = match["local"], match["domain"]
     if len(local.encode()) > _LONGEST_LOCAL or len(domain.encode()) > _LONGEST_DOMAIN:
         raise AddressError("address too long")
     if local[0] == '"':
         local = _ESCAPE.sub(r"\1", local[1:-1])
-    return Address(match["text"], local, _domain(domain)), rest
+    return Address(mailbox, local, _domain(domain)), rest
 
 
 def _bare(word: str) -> Address:

@@ -76,11 +76,16 @@ class MailParameters(NamedTuple):
     requiretls: bool = False
 
 
+_NOTHING_SAID = MailParameters()
+
+
 def parse_mail_parameters(text: str, offered: Collection[str], *, in_tls: bool = False) -> MailParameters:
     """Parse what follows the sender. Raises CommandError: 501 for bad values, 555 for unknown parameters.
 
     offered: those of the extensions 8BITMIME, DSN and SMTPUTF8 that EHLO offers.
     """
+    if not text:
+        return _NOTHING_SAID
     body, smtputf8, size, ret, envid, requiretls = "7BIT", False, None, None, None, False
     for keyword, value in _parameters(text).items():
         match keyword:

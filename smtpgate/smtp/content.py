@@ -32,7 +32,8 @@ class LinePolicy:
 class Incoming:
     """The content so far: add() what comes, flush() whenever it is_behind, then finish().
 
-    size: octets as they will be passed on, kept or not. largest: the size that is kept.
+    size: octets as they will be passed on, kept or not. largest: the size that is kept. refusal: why it must never
+    leave, whatever the rules say.
 
     Once it is refused, nothing of it is kept any more; its octets are still counted.
     """
@@ -42,14 +43,9 @@ class Incoming:
         self._largest = largest
         self._storage = storage
         self._lines = lines
-        self._refusal: Reply | None = None
+        self.refusal: Reply | None = None
         self._cr = False  # a CR that waits for its LF
         self._line = 0  # octets of the last line so far
-
-    @property
-    def refusal(self) -> Reply | None:
-        """Why it must never leave, whatever the rules say."""
-        return TOO_LARGE if self.size > self._largest else self._refusal
 
     def add(self, piece: bytes) -> None:
         """Take in the next octets."""
@@ -114,15 +110,17 @@ class Incoming:
 
     def _keep(self, piece: bytes) -> None:
         self.size += len(piece)
+        if self.size > self._largest:
+            self.refusal = TOO_LARGE
         if self.refusal is None:
             self._storage.append(piece)
-        if self._storage.has_failed:
-            self._refuse(NO_ROOM)
+            if self._storage.has_failed:
+                self._refuse(NO_ROOM)
         if self.refusal is not None:
             self.close()
 
     def _refuse(self, reply: Reply) -> None:
-        self._refusal = self._refusal or reply
+        self.refusal = self.refusal or reply
 
 
 def _has_only_crlf(piece: bytes) -> bool:

@@ -20,7 +20,7 @@ from smtpgate.smtp.forwarded import (
     parse_xforward,
     spoken_for,
 )
-from smtpgate.smtp.offer import keywords, relayed_extensions
+from smtpgate.smtp.offer import greeting, relayed_extensions
 from smtpgate.values import Network, is_in
 
 OK = Reply(250, "0.0", "Ok")
@@ -62,10 +62,16 @@ class Dialog(Conversation):
     async def smtp_EHLO(self, argument: str) -> None:
         """RFC 5321 §4.1.1.1; the keywords are what this server really does."""
         if await self._greeted("EHLO", argument):
-            own = [*self._tls_keywords(), *self._peer_keywords()]
-            lines = [self.hostname, *keywords(self.services.limits, self._relayed, own)]
-            last = lines.pop()
-            self.answer_raw(("".join(f"250-{line}\r\n" for line in lines) + f"250 {last}\r\n").encode())
+            limits, session = self.services.limits, (*self._tls_keywords(), *self._peer_keywords())
+            self.answer_raw(
+                greeting(
+                    self.hostname,
+                    self._relayed,
+                    session,
+                    message_size=limits.message_size,
+                    recipients=limits.recipients,
+                )
+            )
 
     def _tls_keywords(self) -> list[str]:
         if self.facts.tls is None:
@@ -75,10 +81,10 @@ class Dialog(Conversation):
 
     def _peer_keywords(self) -> list[str]:
         """For those who may speak for others."""
-        offered = []
-        if is_in(self.facts.speaker, self.services.peers.xclient):
+        offered, speaker, peers = [], self.facts.speaker, self.services.peers
+        if is_in(speaker, peers.xclient):
             offered.append(f"XCLIENT {' '.join(XCLIENT_ATTRIBUTES)}")
-        if is_in(self.facts.speaker, self.services.peers.xforward):
+        if is_in(speaker, peers.xforward):
             offered.append(f"XFORWARD {' '.join(XFORWARD_ATTRIBUTES)}")
         return offered
 

@@ -75,9 +75,9 @@ class Exchange(Connection):
             await self.caught_up()
 
     def _write_replies(self) -> None:
-        if self._replies:
-            self.send(b"".join(self._replies))
-            self._replies.clear()
+        if self._replies and self.transport is not None:
+            self.transport.write(b"".join(self._replies))
+        self._replies.clear()
 
     async def close_with(self, command: str, reply: Reply) -> NoReturn:
         """Say why and end the session."""

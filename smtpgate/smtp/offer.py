@@ -1,8 +1,6 @@
 """What EHLO offers: what this server does, and what the one behind it must do too."""
 
-from collections.abc import Sequence
-
-from smtpgate.smtp.limits import DialogLimits
+from functools import lru_cache
 
 # Without the downstream they would be empty promises.
 _NEEDS_DOWNSTREAM = frozenset({"8BITMIME", "DSN", "SMTPUTF8"})
@@ -16,15 +14,19 @@ def relayed_extensions(downstream: frozenset[str] | None) -> frozenset[str]:
     return _MEANWHILE if downstream is None else downstream & _NEEDS_DOWNSTREAM
 
 
-def keywords(limits: DialogLimits, relayed: frozenset[str], session: Sequence[str]) -> list[str]:
-    """The lines of EHLO's reply behind the first, in Postfix's order. session: what TLS and the peer decide."""
-    return [
+@lru_cache(maxsize=64)  # in plaintext and in TLS, for peers and for others, as the downstream changes
+def greeting(
+    hostname: str, relayed: frozenset[str], session: tuple[str, ...], *, message_size: int, recipients: int
+) -> bytes:
+    """EHLO's reply, the keywords in Postfix's order. session: those that TLS and the peer decide."""
+    lines = [
+        hostname,
         "PIPELINING",
-        f"SIZE {limits.message_size}",
+        f"SIZE {message_size}",
         *session,
         "ENHANCEDSTATUSCODES",
         *sorted(relayed),
         "CHUNKING",
-        f"LIMITS RCPTMAX={limits.recipients}",  # RFC 9422
-        "HELP",
+        f"LIMITS RCPTMAX={recipients}",  # RFC 9422
     ]
+    return ("".join(f"250-{line}\r\n" for line in lines) + "250 HELP\r\n").encode()

@@ -120,11 +120,6 @@ class Connection(SMTP):
         """Whether replies can still reach the client."""
         return self.transport is not None and not self.transport.is_closing()
 
-    def send(self, data: bytes) -> None:
-        """Send, as soon as the client takes it."""
-        if self.transport is not None:
-            self.transport.write(data)
-
     async def caught_up(self) -> None:
         """Wait until the client is no slow reader any more."""
         self._waiting_since = self.loop.time()
