@@ -99,7 +99,7 @@ async def _reject(
     if listed is None:
         return dunno(evidence)
     reason = await ctx.lists.reason(listed)
-    subject = what.text if what else listed.name.removesuffix(f".{options.zone.zone}")
+    subject = what.text if what else listed.answer.name.removesuffix(f".{options.zone.zone}")
     text = f"Service unavailable; {kind} [{subject[:128]}] blocked using {options.zone.public_name}"
     return reject(Reply(554, "7.1", f"{text}; {reason}" if reason else text), {**evidence, "reason": reason})
 

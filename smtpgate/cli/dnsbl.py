@@ -131,11 +131,11 @@ async def _ask(dns: CachingResolver, by: ConfiguredList, subject: IPAddress | st
 
 def _meaning(said: _Said) -> str:
     answer = said.answer
-    codes = ", ".join(answer.evidence.get("records", ()))
+    codes = ", ".join(map(str, answer.answer.records[:8]))
     if wrong := said.finding.wrong or _refusal(answer):
         return f"cannot be believed: {wrong}" + (f" (answered {codes})" if codes else "")
     if answer.failed:
-        return f"no answer: {answer.evidence.get('detail') or answer.evidence.get('status')}"
+        return f"no answer: {answer.answer.detail or answer.answer.status}"
     if answer.listed:
         return f"listed: {codes}" + (", which is to its credit" if said.by.allows else "")
     if codes:

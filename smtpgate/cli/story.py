@@ -20,6 +20,8 @@ _REFUSING = ("reject", "defer", "defer_if_permit")
 _DEEDS = ("PREPEND", "DISCARD", "HOLD", "REDIRECT", "BCC")
 _MOST_EVIDENCE = 12
 _LONGEST_EVIDENCE = 300
+# What has answers of the DNS, which speak for themselves.
+_LINES = ("dns", "lookups")
 
 
 def tell(story: Story) -> str:
@@ -226,11 +228,13 @@ def _evidence(evidence: Any) -> Iterator[str]:
     if not isinstance(evidence, dict):
         return
     facts = dict(evidence)
-    if {"question", "status"} <= facts.keys():
+    if {"question", "status"} <= facts.keys():  # so in records of earlier versions
         yield _dns_answer(facts)
     for name, value in facts.items():
         if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(part, dict) for part in value)):
             yield from _evidence(value)
+        elif name in _LINES:
+            yield from _evidence(value if isinstance(value, list) else [value])
         elif value is not None and value is not False and value not in ("", []):
             yield f"{name.replace('_', ' ')}: {_value(name, value)}"
 

@@ -4,6 +4,7 @@ A question has one of four outcomes, and none of them is an exception: a check m
 """
 
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import IPv4Address
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -52,19 +53,15 @@ class Answer(NamedTuple):
         return self.status is _FAILURE
 
     @property
-    def evidence(self) -> dict[str, Any]:
-        """The answer as plain data for the record."""
+    def evidence(self) -> str:
+        """The answer in a line for the record: "example.net MX: 10 mx.example.net (for 300 s)"."""
         # A client may have us ask for anything, and the record must stay small and storable.
         name = self.name[:255]
         if not name.isascii():
             name = name.encode("ascii", "backslashreplace").decode("ascii")
-        seen: dict[str, Any] = {"question": f"{name} {self.kind}", "status": self.status}
         if self.records:
-            seen["records"] = [_plain(record) for record in self.records[:8]]
-            seen["ttl"] = self.ttl
-        if self.detail:
-            seen["detail"] = self.detail
-        return seen
+            return f"{name} {self.kind}: {', '.join(map(_plain, self.records[:8]))} (for {self.ttl} s)"
+        return f"{name} {self.kind}: {self.status}{f' ({self.detail})' if self.detail else ''}"
 
 
 def _plain(record: Any) -> str:
@@ -88,6 +85,7 @@ def reverse_name(address: IPAddress) -> str:
     return reversed_octets(address) + (".in-addr.arpa" if isinstance(address, IPv4Address) else ".ip6.arpa")
 
 
+@lru_cache(maxsize=1000)  # several lists are asked about one client
 def reversed_octets(address: IPAddress) -> str:
     """The labels that stand for an address in such a name: its octets, or for IPv6 its nibbles, the last one first."""
     # ipaddress's reverse_pointer parses the address's text, and fails at the zone index of a link-local one.

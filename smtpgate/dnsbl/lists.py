@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from smtpgate.dns.resolver import Answer, Resolver
+from smtpgate.dns.resolver import Answer, Resolver, Status
 from smtpgate.dns.time_limit import TIME_IS_OVER
 from smtpgate.dnsbl.health import ListHealth
 from smtpgate.dnsbl.listing import DnsList
@@ -25,11 +25,11 @@ class ListAnswer(NamedTuple):
 
     codes: its answers that are listings and count, as DnsList.counts() has it. failed: nobody knows (temporary
     failure, or the list fails and was not asked). suspended: it is not believed at present, and was not asked. Both
-    mean "not listed" to who refuses mail by it. name: the question. evidence: plain data for the record.
+    mean "not listed" to who refuses mail by it. answer: that of the DNS. evidence: plain data for the record.
     """
 
     listing: DnsList
-    name: str
+    answer: Answer
     evidence: Mapping[str, Any]
     codes: tuple[IPAddress, ...] = ()
     failed: bool = False
@@ -90,7 +90,7 @@ class DnsLists:
         health = self._health(listing, Kind.of(subject))
         if not health.is_asked:
             health.spared()
-            return _unbelieved(listing, name, health, {})
+            return _unbelieved(ListAnswer(listing, Answer(name, "A", Status.FAILURE), {}), health)
         started = self._monotonic()
         try:
             answer = await self._dns.query(name, "A")
@@ -105,7 +105,7 @@ class DnsLists:
         if not answer.failed:
             counted = None if is_in(client, self._mynetworks) else client
             health.answered(counted, said.listed, listing.refusal(answer.records))
-        return _unbelieved(listing, name, health, said.evidence) if health.is_suspended else said
+        return _unbelieved(said, health) if health.is_suspended else said
 
     async def reason(self, answer: ListAnswer) -> str | None:
         """The list's own explanation, often an address to visit (RFC 5782 §2.1): printable, at most 200 characters."""
@@ -169,7 +169,7 @@ async def ask_once(dns: Resolver, listing: DnsList, subject: IPAddress | str) ->
 
 async def reason(dns: Resolver, answer: ListAnswer) -> str | None:
     """The explanation of an answer: see DnsLists.reason()."""
-    texts = await dns.query(answer.name, "TXT")
+    texts = await dns.query(answer.answer.name, "TXT")
     if not texts.records:
         return None
     text = texts.records[0].decode("ascii", "replace")
@@ -179,20 +179,20 @@ async def reason(dns: Resolver, answer: ListAnswer) -> str | None:
 
 def _said(listing: DnsList, answer: Answer) -> ListAnswer:
     counting = tuple(filter(listing.counts, answer.records)) if answer.records else ()
-    return ListAnswer(listing, answer.name, _evidence(listing, answer), counting, answer.failed)
+    return ListAnswer(listing, answer, _evidence(listing, answer), counting, answer.failed)
 
 
-def _unbelieved(listing: DnsList, name: str, health: ListHealth, seen: Mapping[str, Any]) -> ListAnswer:
-    standing, suspended = health.standing(), health.is_suspended
-    return ListAnswer(listing, name, {**seen, **standing}, failed=not suspended, suspended=suspended)
+def _unbelieved(said: ListAnswer, health: ListHealth) -> ListAnswer:
+    evidence, suspended = {**said.evidence, **health.standing()}, health.is_suspended
+    return ListAnswer(said.listing, said.answer, evidence, failed=not suspended, suspended=suspended)
 
 
 def _evidence(listing: DnsList, answer: Answer) -> dict[str, Any]:
-    """What the list answered, with the key hidden, and what in it was no listing."""
-    name, seen = listing.public_name, answer.evidence
-    if name != listing.zone:
-        seen = {key: listing.hide(value) if isinstance(value, str) else value for key, value in seen.items()}
-    seen["list"] = name
+    """What the list answered, with the key hidden; if anything, which list it is, and what in it is no listing."""
+    name, line = listing.public_name, answer.evidence
+    seen: dict[str, Any] = {"dns": line if name == listing.zone else listing.hide(line)}
+    if answer.records:
+        seen["list"] = name
     if faults := [(address, fault) for address in answer.records if (fault := listing.fault(address))]:
         seen["list_error"] = [f"{address}: {fault.why}" for address, fault in faults[:8]]
     return seen

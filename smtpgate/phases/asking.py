@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from smtpgate.dns.deadlines import Deadlines
 from smtpgate.dns.interruption import Interruption
@@ -41,11 +40,12 @@ class Limits:
     settling: int = 2000
 
 
-class Outcome(NamedTuple):
-    """What asking a rule led to. ms: how long it took. error: what went wrong inside it, for the record."""
+@dataclass(slots=True, eq=False)
+class Outcome:
+    """What asking a rule led to. us: how many microseconds it took. error: what went wrong in it, for the record."""
 
     verdict: Verdict
-    ms: float
+    us: int
     error: str | None = None
 
 
@@ -121,7 +121,7 @@ class Asker:
                 self._running.stop(limit)
         if error is not None:
             verdict = _ON_ERROR[rule.on_error]
-        return Outcome(verdict, (time.perf_counter() - started) * 1000, error)
+        return Outcome(verdict, int((time.perf_counter() - started) * 1e6), error)
 
     def _limit(self) -> Interruption:
         """What ends the check that this task is going to wait for, if it takes too long."""

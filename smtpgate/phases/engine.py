@@ -35,6 +35,7 @@ from smtpgate.record import Record, RuleEntry
 # Postfix has the same bound, and the same answer.
 _MOST_NESTED = 100
 _REFUSES = (Action.REJECT, Action.DEFER, Action.DEFER_IF_PERMIT)
+_NOT_ASKED = "not asked: too many look-ups of this session in flight"
 ENDLESS = Decision(Reply(451, "3.5", "Server configuration error"), "rules that lead to themselves")
 
 
@@ -211,34 +212,33 @@ class Engine:
             if outcome.verdict.points:
                 tx.give_in_shadow(rule, outcome)
             return outcome.verdict
-        entry = self._list(rule, tx, record, None)
-        if entry is None and not rule.spec.memo:
+        place = len(record.rules)
+        is_new = self._list(rule, tx, record, None)
+        if not is_new and not rule.spec.memo:
             return DUNNO
         task = self._asker.start(rule, tx)
         if task is not None and rule.spec.score == "gives":
             tx.give_in_shadow(rule, task)
-        if entry is None:
+        if place == len(record.rules):  # it has an entry already, or there is no room for one
             return DUNNO
+        complete = functools.partial(_complete, record.rules, place, rule)
         if isinstance(task, Outcome):
-            _fill_late(entry, task)
+            complete(task)
         elif task is None:
-            entry.error = "not asked: too many look-ups of this session in flight"
+            record.rules[place] = record.rules[place]._replace(error=_NOT_ASKED)
         else:
-            record.pending[task] = functools.partial(_fill_late, entry)
+            record.pending[task] = complete
         return DUNNO
 
-    def _list(self, rule: Rule, tx: Transaction, record: Record, outcome: Outcome | None) -> RuleEntry | None:
-        """Note a rule in the record, once for each input it was asked about."""
+    def _list(self, rule: Rule, tx: Transaction, record: Record, outcome: Outcome | None) -> bool:
+        """Note a rule in the record, once for each input it was asked about; whether this is the first time."""
         recipient = tx.recipient.text if rule.spec.input is Input.RECIPIENT else None
         key = (rule, recipient, None if rule.spec.memo or outcome is None else outcome.verdict.action)
         if key in record.listed:
-            return None
-        entry = RuleEntry(rule.phase.key, rule.text, rule.mode, recipient, policy=rule.policy)
-        if outcome is not None:
-            _fill(entry, outcome)
-        if record.add(record.rules, entry):
+            return False
+        if record.add(record.rules, _entry(rule, recipient, outcome)):
             record.listed.add(key)
-        return entry
+        return True
 
     def _carried_into(self, phase: Phase, tx: Transaction) -> Decision | None:
         """The deferral that earlier phases left for this one, where they were answered themselves."""
@@ -287,17 +287,27 @@ def _without_refusal(outcome: Outcome) -> Verdict:
     return verdict._replace(action=Action.DUNNO)
 
 
-def _fill(entry: RuleEntry, outcome: Outcome) -> None:
+def _entry(rule: Rule, recipient: str | None, outcome: Outcome | None) -> RuleEntry:
+    if outcome is None:
+        return RuleEntry(rule.phase.key, rule.text, rule.mode, recipient, policy=rule.policy)
     verdict = outcome.verdict
-    entry.verdict = "error" if outcome.error else verdict.action
-    entry.reply = verdict.reply.line() if verdict.reply else None
-    entry.evidence = verdict.evidence or None
-    entry.ms = round(outcome.ms, 3)
-    entry.error = outcome.error
+    return RuleEntry(
+        rule.phase.key,
+        rule.text,
+        rule.mode,
+        recipient,
+        "error" if outcome.error else verdict.action,
+        verdict.reply.line() if verdict.reply else None,
+        verdict.evidence or None,
+        outcome.us,
+        outcome.error,
+        rule.policy,
+    )
 
 
-def _fill_late(entry: RuleEntry, outcome: Outcome) -> None:
-    """What it would have put in its place is only named: nobody waited for its answer."""
-    _fill(entry, outcome)
+def _complete(entries: list[RuleEntry], place: int, rule: Rule, outcome: Outcome) -> None:
+    """An answer that nobody waited for has come. What it would have put in its place is only named."""
+    entry = _entry(rule, entries[place].recipient, outcome)
     if named := [rule.text for rule in outcome.verdict.rules]:
-        entry.evidence = {**outcome.verdict.evidence, "would_ask": named}
+        entry = entry._replace(evidence={**outcome.verdict.evidence, "would_ask": named})
+    entries[place] = entry

@@ -4,7 +4,10 @@ from enum import IntEnum
 
 
 class Phase(IntEnum):
-    """One of the six places where rules are evaluated, in the order of the dialog."""
+    """One of the six places where rules are evaluated, in the order of the dialog.
+
+    key: its name in the configuration and in docs.
+    """
 
     CLIENT = 0
     HELO = 1
@@ -13,13 +16,10 @@ class Phase(IntEnum):
     DATA = 4
     END_OF_DATA = 5
 
-    @property
-    def key(self) -> str:
-        """The phase's name in the configuration and in docs."""
-        return _KEYS[self]
+    def __init__(self, number: int) -> None:
+        self.key = self.name.lower()
 
 
-_KEYS = [phase.name.lower() for phase in Phase]
 # With delay_reject (Postfix: smtpd_delay_reject) these lists are answered at RCPT.
 DELAYED = (Phase.CLIENT, Phase.HELO, Phase.MAIL)
 

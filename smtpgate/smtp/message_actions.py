@@ -61,7 +61,7 @@ async def carry_out(
         return [await _hold(by_deed[Deed.HOLD], envelope, outgoing, services, record)]
 
     def note(address: str, reply: RelayReply) -> None:
-        record.add(record.relay, RelayEntry(f"RCPT {address}", str(reply), 0.0))
+        record.add(record.relay, RelayEntry(f"RCPT {address}", str(reply)))
 
     try:
         if redirect is None:
@@ -99,10 +99,10 @@ async def _hold(
         await loop.run_in_executor(services.spool.threads, keep, name, envelope, outgoing)
     except OSError as trouble:
         services.quarantine.trouble.happened(trouble)
-        record.add(record.relay, RelayEntry("HOLD", in_words(trouble), 0.0))
+        record.add(record.relay, RelayEntry("HOLD", in_words(trouble)))
         return NO_ROOM
     services.quarantine.trouble.passed()
-    record.add(record.relay, RelayEntry("HOLD", f"quarantine: {name}", 0.0))
+    record.add(record.relay, RelayEntry("HOLD", f"quarantine: {name}"))
     record.outcome, record.decided_by = HELD, wanted.by
     return OK
 

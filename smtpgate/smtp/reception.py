@@ -303,7 +303,7 @@ class Reception:
         return record
 
     def _relayed(self, record: Record, command: str, answer: str, started: float) -> None:
-        record.add(record.relay, RelayEntry(command, answer, round((time.perf_counter() - started) * 1000, 3)))
+        record.add(record.relay, RelayEntry(command, answer, int((time.perf_counter() - started) * 1e6)))
 
     def _refused(self, reply: Reply, by: str | None) -> None:
         self._record.outcome = _outcome(reply)

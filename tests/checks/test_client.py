@@ -58,4 +58,4 @@ async def test_replies_and_evidence_say_what_was_seen() -> None:
     assert verdict.evidence["outcome"] == "the address has no name"
     verdict = await ask("reject_unknown_reverse_client_hostname", facts(), context())
     assert str(verdict.reply) == "450 4.7.1 Client host rejected: cannot find your reverse hostname, [203.0.113.7]"
-    assert verdict.evidence["dns"][0]["question"] == f"{V4_REVERSE} PTR"
+    assert verdict.evidence["dns"] == [f"{V4_REVERSE} PTR: no such name"]

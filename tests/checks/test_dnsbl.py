@@ -5,6 +5,7 @@ import pytest
 from tests.checks.asking import ask, context, facts, short
 from tests.fakes import FakeDns
 
+NOTHING = ("no such name", "no data", "temporary failure (told to fail)")
 LISTED = "reject 554 5.7.1"
 V4, V4_NAME = "203.0.113.7", "7.113.0.203.bl.example"
 V6 = "2001:db8::7"
@@ -44,7 +45,8 @@ KEY = "abcdefghijklmnopqrstuvwxyz"
 async def test_reject_rbl_client(client: str, rule: str, zone: dict, expected: str) -> None:
     verdict = await ask(f"reject_rbl_client {rule}", facts(client=client), context(dns=FakeDns(**zone)))
     assert short(verdict) == expected
-    assert verdict.evidence["list"] == "bl.example"
+    assert verdict.evidence["dns"].startswith(f"{V4_NAME if client == V4 else V6_NAME} A: ")
+    assert verdict.evidence.get("list") == (None if verdict.evidence["dns"].endswith(NOTHING) else "bl.example")
 
 
 @pytest.mark.parametrize("zone", [{}, {"A": {V4_NAME: ["127.255.255.254"]}}, {"fail": {V4_NAME}}])
@@ -82,7 +84,7 @@ async def test_an_error_of_the_list_is_shown_as_one() -> None:
         "198.51.100.1: not in 127.0.0.0/8",
     ]
     verdict = await ask("reject_rbl_client bl.example", facts(), context(dns=FakeDns(fail={V4_NAME})))
-    assert verdict.evidence["status"] == "temporary failure"
+    assert verdict.evidence["dns"] == f"{V4_NAME} A: temporary failure (told to fail)"
 
 
 @pytest.mark.parametrize("zone", [f"{KEY}.zen.dq.example.net", f"{'0a' * 16}.combined.example.zone"])
@@ -98,7 +100,7 @@ async def test_an_access_key_is_hidden(zone: str) -> None:
         verdict = await ask(f"reject_rbl_client {zone}", facts(), context(dns=dns))
         assert (name, "A") in dns.asked
         assert key not in str(verdict)
-        assert verdict.evidence["list"] == public
+        assert verdict.evidence["dns"].startswith(f"7.113.0.203.{public} A: ")
         assert verdict.reply is None or public in verdict.reply.text
 
 

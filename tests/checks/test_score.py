@@ -53,9 +53,9 @@ async def test_a_list_that_fails_gives_nothing_and_says_so() -> None:
     dns = FakeDns(A=zone(other=["127.0.0.2"]), fail={f"{REVERSED}.bl.example"})
     verdict = await ask("score", facts(), context(dns=dns), lists=["bl.example*3", "other.example*2"])
     assert verdict.points == (Points("other.example", 2),)
-    assert [(seen["list"], seen["status"], seen["gives"]) for seen in verdict.evidence["lists"]] == [
-        ("bl.example", "temporary failure", 0),
-        ("other.example", "answer", 2),
+    assert [(seen["dns"], seen["gives"]) for seen in verdict.evidence["lists"]] == [
+        (f"{REVERSED}.bl.example A: temporary failure (told to fail)", 0),
+        (f"{REVERSED}.other.example A: 127.0.0.2 (for 300 s)", 2),
     ]
 
 

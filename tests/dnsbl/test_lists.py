@@ -154,7 +154,7 @@ async def test_it_is_suspended_by_what_it_answers_to_mail_too(behaviour, reason:
         answer = await lists.ask(BL, LISTED, LISTED)
         assert short(answer) == "suspended"
         assert answer.evidence["suspended"] == reason
-        assert answer.evidence["records"]
+        assert answer.evidence["dns"]
         await until(lambda: turns.pauses[-1] < 6 * 60)  # the pause of half an hour is over, a shorter one has begun
 
 

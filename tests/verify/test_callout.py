@@ -132,7 +132,7 @@ async def test_this_machine_is_not_asked_by_its_public_address():
     zone = FakeDns(MX=HERE["MX"], A={"mx.example.net": [str(ours)]})
     found = await Callout(zone, "mx.example.org", Clock(), ours=[ours], port=9)(SENDER)
     assert found.finding is NOBODY_KNOWS
-    assert found.evidence["dns"][0]["question"] == "example.net MX"
+    assert found.evidence["dns"][0].startswith("example.net MX: ")
 
 
 @pytest.mark.parametrize(
