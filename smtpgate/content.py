@@ -11,6 +11,8 @@ LARGEST_HEADER = 256 * 1024
 MOST_HEAD = LARGEST_HEADER + 4
 # How much of a body is read from its file at once, in bytes.
 _READ = 128 * 1024
+# A body that is rather copied than made a piece of its own.
+_SMALL = 16 * 1024
 
 Body = memoryview | SpoolFile
 
@@ -19,8 +21,8 @@ class Content:
     """What stands between DATA and the final dot, dots un-stuffed.
 
     head: the header section and the empty line behind it, always in memory. body: everything behind.
-    Iterating gives the pieces of both in order, and blocks if the body is in a file: in a thread only. `async for`
-    gives the same without blocking, and without waiting if all is in memory.
+    Iterating gives all of it in pieces, a small message in one, and blocks if the body is in a file: in a thread only.
+    `async for` gives the same without blocking, and without waiting if all is in memory.
     strict: whoever took it in has looked at all of it, and there is no bare CR, bare LF or NUL.
     """
 
@@ -56,6 +58,9 @@ class Content:
 
     def __iter__(self) -> Iterator[Piece]:
         body = self.body
+        if isinstance(body, memoryview) and len(body) <= _SMALL:
+            yield b"".join((self.head, body))
+            return
         yield self.head
         for start in range(0, len(body), _READ):
             yield body[start : start + _READ]

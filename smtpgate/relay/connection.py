@@ -66,16 +66,18 @@ class Connection(asyncio.Protocol):
 
     async def reply(self, timeout: float | None = None) -> RelayReply:
         """The next reply. Raises DownstreamUnavailable; 421 is one of its reasons."""
-        reply = (await self.wire_reply(timeout)).joined()
+        while not self._replies:
+            await self._something(timeout or self._timeout)
+        reply = self._replies.popleft().joined
         if reply.code == 421:  # RFC 5321 §3.8: it closes the connection, whatever was asked
             self.fail(ConnectionGone(f"downstream said {reply}"))
             raise ConnectionGone(f"downstream said {reply}")
         return reply
 
-    async def wire_reply(self, timeout: float | None = None) -> WireReply:
+    async def wire_reply(self) -> WireReply:
         """The next reply, line by line."""
         while not self._replies:
-            await self._something(self._timeout if timeout is None else timeout)
+            await self._something(self._timeout)
         return self._replies.popleft()
 
     async def command(self, command: bytes) -> RelayReply:
@@ -205,7 +207,7 @@ class Connection(asyncio.Protocol):
             for reply in self._parser.feed(data):
                 if not self._owed:
                     # Most often 421 on an idle connection.
-                    self.fail(ConnectionGone(f"downstream said {reply.joined()} unasked"))
+                    self.fail(ConnectionGone(f"downstream said {reply.joined} unasked"))
                     return
                 self._owed -= 1
                 self._replies.append(reply)

@@ -1,7 +1,7 @@
 """The downstream as the dialog sees it: a transaction that mirrors the client's, command by command."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from smtpgate.content import Content
@@ -24,17 +24,17 @@ class RelayReply(NamedTuple):
         return 200 <= self.code < 300
 
     def __str__(self) -> str:
-        return " ".join(filter(None, (str(self.code), self.enhanced, self.text)))
+        codes = f"{self.code} {self.enhanced}" if self.enhanced else str(self.code)
+        return f"{codes} {self.text}" if self.text else codes
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """What MAIL says. sender: "" for the null sender. eight_bit: the client declared BODY=8BITMIME.
 
     ret, envid: as RFC 3461 §4 has them, for a downstream that offers DSN.
     requiretls: the message may travel in verified TLS only (RFC 8689). client: whom it came from, as XFORWARD has it:
-    NAME, ADDR and so on, "" for what is not known. forwarded: the same of whom it came from before that, if the client
-    told.
+    NAME, ADDR and so on, "" for what is not known; None for nobody. forwarded: the same of whom it came from before
+    that, if the client told.
     """
 
     sender: str
@@ -44,7 +44,7 @@ class Envelope:
     ret: str | None = None
     envid: str | None = None
     requiretls: bool = False
-    client: Mapping[str, str] = field(default_factory=dict)
+    client: Mapping[str, str] | None = None
     forwarded: Mapping[str, str] | None = None
 
 

@@ -91,7 +91,7 @@ async def _hello(connection: Connection, hostname: str, *, lmtp: bool) -> None:
     if offer.code == 250:
         take_offer(offer, connection)
     elif lmtp or offer.code < 500:
-        raise DownstreamUnavailable(f"downstream answers {'LHLO' if lmtp else 'EHLO'} with {offer.joined()}")
+        raise DownstreamUnavailable(f"downstream answers {'LHLO' if lmtp else 'EHLO'} with {offer.joined}")
     else:
         # RFC 5321 §3.2: an old server knows only HELO.
         answer = await connection.command(b"HELO " + name + b"\r\n")

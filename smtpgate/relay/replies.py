@@ -5,7 +5,7 @@ long, lone LFs, codes that change within their class. Else a message that was ta
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -25,26 +25,14 @@ _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?: |\Z)")
 
 
 class WireReply(NamedTuple):
-    """A reply as it came in. lines: the text of each line, without the code."""
+    """A reply as it came in. lines: the text of each line, without the code.
+
+    joined: all of it in one line of bounded length, with the enhanced code apart.
+    """
 
     code: int
     lines: tuple[str, ...]
-
-    def joined(self) -> RelayReply:
-        """The same in one line of bounded length, with the enhanced code apart."""
-        # Long ones, of which a hostile server has as many as it likes, would fill the memory.
-        return _joined(self) if len(self.lines) == 1 else _joined.__wrapped__(self)
-
-
-@lru_cache(maxsize=256)  # most replies but the last are always the same
-def _joined(reply: WireReply) -> RelayReply:
-    match = _ENHANCED.match(reply.lines[-1])
-    # RFC 2034 §4: its class is that of the reply; anything else is just text.
-    if match is None or match[1][0] != str(reply.code)[0]:
-        return RelayReply(reply.code, None, " ".join(reply.lines)[:MAX_TEXT])
-    enhanced = match[1]
-    texts = [line.removeprefix(enhanced).lstrip(" ") for line in reply.lines]
-    return RelayReply(reply.code, enhanced, " ".join(texts)[:MAX_TEXT])
+    joined: RelayReply
 
 
 class Nonsense(Exception):
@@ -54,18 +42,17 @@ class Nonsense(Exception):
 class ReplyParser:
     """Collects lines until replies are complete. Lines end with CR LF; a lone LF is tolerated."""
 
-    __slots__ = ("_code", "_octets", "_rest", "_texts")
+    __slots__ = ("_lines", "_octets", "_rest")
 
     def __init__(self) -> None:
         self._rest = b""
         self._octets = 0
-        self._code = b""
-        self._texts: list[bytes] = []
+        self._lines: list[WireReply] = []  # of a reply that is not complete
 
     @property
     def is_between_replies(self) -> bool:
         """Whether no part of a reply has come in."""
-        return not self._rest and not self._texts
+        return not self._rest and not self._lines
 
     def feed(self, data: bytes) -> Iterator[WireReply]:
         """Take what was received, and yield each reply that it completes. Raises Nonsense, behind those before it."""
@@ -83,26 +70,40 @@ class ReplyParser:
             raise Nonsense("a reply without end")
 
     def _line(self, line: bytes) -> WireReply | None:
-        code, mark, text = _parsed(line)
+        reply, goes_on = _parsed(line)
+        before = self._lines
         # RFC 5321 §4.2.1: the code is the same in all lines. Where it is not, the last one counts, unless the reply
         # says both yes and no.
-        if self._texts and code[0] != self._code[0]:
-            raise Nonsense(f"{code.decode()} in the middle of a {self._code.decode()} reply")
-        if mark == b"-":
-            self._code = code
-            self._texts.append(text)
-            if len(self._texts) >= MAX_LINES:
+        if before and reply.code // 100 != before[-1].code // 100:
+            raise Nonsense(f"{reply.code} in the middle of a {before[-1].code} reply")
+        if goes_on:
+            before.append(reply)
+            if len(before) >= MAX_LINES:
                 raise Nonsense("a reply of too many lines")
             return None
-        texts, self._texts = [*self._texts, text], []
-        return WireReply(int(code), tuple([text.decode("utf-8", "replace") for text in texts]))
+        if before:
+            self._lines = []
+            return _reply(reply.code, tuple([one.lines[0] for one in (*before, reply)]))
+        return reply
 
 
-@lru_cache(maxsize=256)
-def _parsed(line: bytes) -> tuple[bytes, bytes, bytes]:
-    """A line's code, mark and text. Raises Nonsense."""
+@lru_cache(maxsize=256)  # most lines but those that answer a message are always the same
+def _parsed(line: bytes) -> tuple[WireReply, bool]:
+    """A line as a reply of its own, and whether more follow. Raises Nonsense."""
     match = _LINE.match(line)
     if match is None:
         raise Nonsense(f"not a reply line: {line[:80]!r}")
     code, mark, text = match.groups(b"")
-    return code, mark, text
+    return _reply(int(code), (text.decode("utf-8", "replace"),)), mark == b"-"
+
+
+def _reply(code: int, lines: tuple[str, ...]) -> WireReply:
+    match = _ENHANCED.match(lines[-1])
+    texts: Iterable[str] = lines
+    enhanced = None
+    # RFC 2034 §4: its class is that of the reply; anything else is just text.
+    if match is not None and int(match[1][0]) == code // 100:
+        enhanced = match[1]
+        texts = [line.removeprefix(enhanced).lstrip(" ") for line in lines]
+    # Long ones, of which a hostile server has as many as it likes, would fill the memory.
+    return WireReply(code, lines, RelayReply(code, enhanced, " ".join(texts)[:MAX_TEXT]))

@@ -5,7 +5,7 @@ Postfix's XFORWARD_README and XCLIENT_README are their specification.
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 
 from smtpgate.relay.connection import Connection, ConnectionGone
@@ -22,6 +22,8 @@ _LONGEST_COMMAND = 512
 _LONGEST_VALUE = 255
 # What must not stand in a header field, blanks, <>()\";@ and all that is not ASCII; Postfix replaces it too.
 _SPECIAL = re.compile(r"[^!#-'*-:=?A-\[\]-~]")
+# Values that are nothing of all that, and fit into one command.
+_HARMLESS = re.compile(r"[!#-'*,-:?A-\[\]-~]{0,255}\Z")
 # RFC 3461 §4: what xtext encodes. A name full of them is nobody's, and would not fit into a command.
 _ENCODED = re.compile(r"[+=]")
 _LONGEST_ENCODED = 480
@@ -43,7 +45,7 @@ class Forwarding:
         offered = connection.extensions.get("XFORWARD")
         if not self._xforward or not facts or offered is None or connection.speaks_for is not None:
             return []
-        return list(_commands("XFORWARD", facts, _offered(_ATTRIBUTES, offered)))
+        return _commands("XFORWARD", facts, _offered(_ATTRIBUTES, offered))
 
     def answered(self, reply: RelayReply, connection: Connection) -> None:
         """The answer to XFORWARD. A refusal costs nothing but the log's truth: mail goes on without it."""
@@ -63,7 +65,7 @@ class Forwarding:
         offered = connection.extensions.get("XCLIENT")
         if not self._xclient or not envelope.client or offered is None or "ADDR" not in offered.upper().split():
             return None
-        commands = list(_commands("XCLIENT", envelope.client, _offered(_XCLIENT_ATTRIBUTES, offered)))
+        commands = _commands("XCLIENT", envelope.client, _offered(_XCLIENT_ATTRIBUTES, offered))
         hello = b"%s %s\r\n" % (b"LHLO" if lmtp else b"EHLO", (envelope.client["HELO"] or self._hostname).encode())
         if connection.speaks_for == (commands, hello):
             return None
@@ -74,7 +76,7 @@ class Forwarding:
         connection.send(hello)
         offer = await connection.wire_reply()
         if offer.code != 250:
-            return _refused(offer.joined(), connection)
+            return _refused(offer.joined, connection)
         take_offer(offer, connection)
         # Postfix does not offer it to the client that it now takes us for, but takes it from us all the same.
         connection.extensions = {"XCLIENT": offered, **connection.extensions}
@@ -95,29 +97,31 @@ def _refused(reply: RelayReply, connection: Connection) -> RelayReply:
 
 
 @lru_cache(maxsize=16)  # a server offers the same on each connection
-def _offered(known: tuple[str, ...], offered: str) -> list[str]:
+def _offered(known: tuple[str, ...], offered: str) -> tuple[tuple[str, ...], str]:
+    """Which of the attributes it knows, and what is said of them, values left out."""
     words = offered.upper().split()
-    return [name for name in known if name in words]
+    names = tuple(name for name in known if name in words)
+    return names, "".join(f" {name}=%s" for name in names)
 
 
-def _commands(verb: str, facts: Mapping[str, str], names: Iterable[str]) -> Iterator[bytes]:
+def _commands(verb: str, facts: Mapping[str, str], offered: tuple[tuple[str, ...], str]) -> list[bytes]:
     """As few commands as the attributes fit in."""
-    line = verb
-    for name in names:
-        attribute = f" {name}={_xtext(facts.get(name, ''))}"
-        if len(line) + len(attribute) > _LONGEST_COMMAND - len("\r\n"):
-            yield line.encode() + b"\r\n"
-            line = verb
-        line += attribute
-    if line != verb:
-        yield line.encode() + b"\r\n"
+    names, said = offered
+    if not names:
+        return []
+    values = [facts.get(name) or _UNAVAILABLE for name in names]
+    if _HARMLESS.match("".join(values)):
+        return [f"{verb}{said % tuple(values)}\r\n".encode()]
+    lines = [verb]
+    for name, value in zip(names, values, strict=True):
+        attribute = f" {name}={_xtext(value)}"
+        if len(lines[-1]) + len(attribute) > _LONGEST_COMMAND - len("\r\n"):
+            lines.append(verb)
+        lines[-1] += attribute
+    return [line.encode() + b"\r\n" for line in lines]
 
 
 def _xtext(value: str) -> str:
-    if not value:
-        return _UNAVAILABLE
     harmless = _SPECIAL.sub("?", value)[:_LONGEST_VALUE]
-    if "+" not in harmless and "=" not in harmless:
-        return harmless
     encoded = _ENCODED.sub(lambda match: f"+{ord(match[0]):02X}", harmless)
     return encoded if len(encoded) <= _LONGEST_ENCODED else harmless.translate(_REPLACED)

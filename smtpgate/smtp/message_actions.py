@@ -6,7 +6,6 @@ Rules it keeps:
 """
 
 import asyncio
-import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -109,11 +108,10 @@ async def _hold(
 
 def held_envelope(envelope: Envelope, recipients: Sequence[Put]) -> dict[str, Any]:
     """An envelope as plain data (JSON types)."""
-    return dataclasses.asdict(envelope) | {"recipients": [[address, *parameters] for address, parameters in recipients]}
+    return envelope._asdict() | {"recipients": [[address, *parameters] for address, parameters in recipients]}
 
 
 def released_envelope(held: dict[str, Any]) -> tuple[Envelope, list[Put]]:
     """What held_envelope() was made of."""
-    names = [field.name for field in dataclasses.fields(Envelope)]
     recipients = [(address, RcptParameters(*parameters)) for address, *parameters in held["recipients"]]
-    return Envelope(**{name: held[name] for name in names}), recipients
+    return Envelope(**{name: held[name] for name in Envelope._fields}), recipients

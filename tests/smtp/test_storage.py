@@ -53,11 +53,11 @@ def test_what_was_put_in_comes_out(spool: Spool, pieces: list[bytes], per_messag
         assert content.size == len(data)
         assert content.head == Content.of(data).head
         pieces = iter(content)
-        head = bytes(next(pieces))
+        first = bytes(next(pieces))
         storage.close()
-        assert head + b"".join(pieces) == data  # who still reads it may go on
+        assert first + b"".join(pieces) == data  # who still reads it may go on
         assert memory.held == 0
-        assert content.size == len(head)
+        assert content.size == len(content.head)
 
 
 @pytest.mark.parametrize(("per_message", "in_file"), [(len(LARGE) - 1, True), (len(LARGE), False)])
