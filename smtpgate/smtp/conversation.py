@@ -236,7 +236,7 @@ class Conversation(Exchange):
             if not self.intake.at_eof:
                 self.conduct.waited_for_banner()
             return
-        said = f"before the banner: {_shown(self.intake.beginning)}"
+        said = f"before the banner: {_shown(self.intake.unread[:60])}"
         if self.conduct.talked_early():
             await self.close_with(said, TALKED_EARLY)
         self.reception.note(said, GREETED_ALL_THE_SAME)
@@ -277,7 +277,7 @@ class Conversation(Exchange):
 
 
 def _drop(data: bytes) -> bool:
-    """A sink for what nobody wants."""
+    """Takes what nobody wants."""
     return True
 
 

@@ -173,15 +173,14 @@ class Dialog(Conversation):
         incoming = self.reception.begin_content()
         decoder = DataDecoder(incoming.add)
 
-        def take(data: bytes) -> bool:
+        def take(data: bytes) -> bytes | None:
             decoder.feed(data)
-            return not decoder.done and not incoming.is_behind
+            return decoder.rest if decoder.done or incoming.is_behind else None
 
         while not decoder.done:
             await self.receive(take)
             if incoming.is_behind:
                 await incoming.flush()
-        self.intake.take_back(decoder.rest)
         await self._end_message()
 
     async def smtp_BDAT(self, argument: str) -> None:

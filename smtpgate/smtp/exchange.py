@@ -1,5 +1,6 @@
 """What goes back and forth on a connection: replies out, lines and messages in, and every wait bounded in time."""
 
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from smtpgate.phases.facts import Session
@@ -113,39 +114,37 @@ class Exchange(Connection):
             room.idle.pop(self, None)
         return line
 
-    async def receive(self, sink: Sink, size: int | None = None) -> None:
-        """Give the sink the bytes of a message as they come, until it returns False or has had `size` octets.
-
-        Raises EOFError, Closed.
-        """
+    async def receive(self, sink: Sink) -> None:
+        """Give the sink the bytes of a message as they come, until it wants no more. Raises EOFError, Closed."""
         conduct, clock = self.conduct, self.services.monotonic
         since, in_time = clock(), True
 
-        def timed(data: bytes) -> bool:
+        def timed(data: bytes) -> bytes | None:
             nonlocal since, in_time
             now = clock()
             in_time = conduct.keeps_up(len(data), now - since)
             since, self._waiting_since = now, self.loop.time()
-            return sink(data) and in_time
+            return sink(data) if in_time else b""
 
         self._waiting_since = self.loop.time()
         try:
-            await self.intake.pour(timed, size)
+            await self.intake.pour(timed)
         finally:
             self._waiting_since = None
         if not in_time:
             await self.close_with("slow message", TOO_SLOW)
 
-    async def receive_chunk(self, sink: Sink) -> None:
-        """The same for the octets that BDAT announced, and never for more."""
+    async def receive_chunk(self, take: Callable[[bytes], bool]) -> None:
+        """The same for the octets that BDAT announced, and never for more. take: returns whether it can take more."""
         if not self.intake.unread:
             await self.flush()
 
-        def counted(data: bytes) -> bool:
-            self.chunk_left -= len(data)
-            return sink(data)
+        def counted(data: bytes) -> bytes | None:
+            piece, rest = data[: self.chunk_left], data[self.chunk_left :]
+            self.chunk_left -= len(piece)
+            return None if take(piece) and self.chunk_left else rest
 
-        await self.receive(counted, self.chunk_left)
+        await self.receive(counted)
 
     def _reset_timeout(self, duration: float | None = None) -> None:
         # One timer for the whole session, moved on only when it fires.

@@ -1,7 +1,8 @@
 """What came from the client and was not read yet.
 
-asyncio's StreamReader does the same for everybody; this one does only what SMTP needs, at about half the cost: a line
-that is there already is taken without waiting, and the bytes of a message go where they belong as they come in.
+asyncio's StreamReader does the same for everybody; this one does only what SMTP needs, at about half the cost: what is
+there already is taken without waiting, what came in one piece and is read in one is not copied, and the bytes of a
+message go where they belong as they come in.
 """
 
 import asyncio
@@ -16,7 +17,8 @@ from smtpgate.smtp.proxy_protocol import ProxyError, ProxyHeader, parse_header
 # The client is slowed down when more than twice this waits to be read.
 CHUNK = 65536
 
-Sink = Callable[[bytes], bool]
+# Takes in bytes as they come. What it returns it leaves to whoever reads next, and wants no more; None if it does.
+Sink = Callable[[bytes], bytes | None]
 
 
 class Intake:
@@ -25,17 +27,16 @@ class Intake:
     unread: those that can be read without waiting. at_eof: whether the client has ended its stream.
     """
 
-    __slots__ = ("_is_paused", "_loop", "_overlong", "_sink", "_transport", "_waiter", "_wanted", "at_eof", "unread")
+    __slots__ = ("_is_paused", "_loop", "_overlong", "_sink", "_transport", "_waiter", "at_eof", "unread")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.unread = bytearray()
+        self.unread = b""
         self.at_eof = False
         self._loop = loop
         self._overlong: bytes | None = None  # the beginning of a line that is longer than any may be
         self._is_paused = False
         self._waiter: asyncio.Future[None] | None = None
         self._sink: Sink | None = None
-        self._wanted: int | None = None  # octets that the sink is still to have
         self._transport: asyncio.Transport
 
     # --- what the connection calls
@@ -54,7 +55,7 @@ class Intake:
     def feed(self, data: bytes) -> None:
         """Bytes came in."""
         if self._sink is not None:
-            self._give(self._sink, data)
+            self._pass_on(self._sink, data)
             return
         self.unread += data
         if len(self.unread) > 2 * CHUNK and not self._is_paused:
@@ -69,19 +70,10 @@ class Intake:
 
     # --- what can be told without waiting
 
-    @property
-    def beginning(self) -> bytes:
-        """The first bytes that were not read yet, for the record."""
-        return bytes(self.unread[:60])
-
-    def take_back(self, data: bytes) -> None:
-        """Put bytes before everything that was not read yet."""
-        self.unread[:0] = data
-
     def take_all(self) -> bytes:
         """Everything that was not read yet. Whether the transport reads on is the caller's business from now on."""
         self._is_paused = False
-        return self._take(len(self.unread))
+        return self._take()
 
     def next_line(self) -> bytes | None:
         """A line with its LF, None if none is there yet.
@@ -101,19 +93,15 @@ class Intake:
 
     def _unended(self) -> bytes | None:
         if self._overlong is None and self.unread.startswith(TLS_RECORD):
-            return self._take(len(self.unread))
+            return self._take()
         if len(self.unread) > CHUNK or self._overlong is not None:
-            dropped = self._take(len(self.unread))
+            dropped = self._take()
             self._overlong = self._overlong or dropped[: LONGEST_LINE + 1]
         return None
 
-    def _take(self, size: int) -> bytes:
-        if size == len(self.unread):
-            data = bytes(self.unread)
-            self.unread.clear()
-        else:
-            data = bytes(self.unread[:size])
-            del self.unread[:size]
+    def _take(self, size: int | None = None) -> bytes:
+        """So many of the unread bytes; None for all."""
+        data, self.unread = (self.unread, b"") if size is None else (self.unread[:size], self.unread[size:])
         if self._is_paused and len(self.unread) <= CHUNK:
             self._is_paused = False
             self._transport.resume_reading()
@@ -137,15 +125,15 @@ class Intake:
         except TimeoutError:
             pass
 
-    async def pour(self, sink: Sink, size: int | None = None) -> None:
-        """Give the sink what comes, as it comes, until it returns False or has had `size` octets.
+    async def pour(self, sink: Sink) -> None:
+        """Give the sink what comes, as it comes, until it wants no more.
 
         Raises what the sink raises, and EOFError at the end of the stream.
         """
-        self._wanted = size
         if self.unread:
-            data = self._take(len(self.unread) if size is None else min(size, len(self.unread)))
-            if not self._goes_on(sink, data):
+            rest = sink(self._take())
+            if rest is not None:
+                self.unread = rest
                 return
         more = self.more()
         self._sink = sink
@@ -163,7 +151,7 @@ class Intake:
         """
         try:
             async with asyncio.timeout(seconds):
-                while (header := parse_header(bytes(self.unread))) is None:
+                while (header := parse_header(self.unread)) is None:
                     if self.at_eof and self.unread:
                         raise ProxyError("the connection ended inside of it")
                     await self.more()
@@ -172,28 +160,18 @@ class Intake:
         self._take(header.length)
         return header
 
-    def _give(self, sink: Sink, data: bytes) -> None:
-        """Give the sink what came in just now; what it does not want waits for whoever reads next."""
-        rest = b"" if self._wanted is None else data[self._wanted :]
+    def _pass_on(self, sink: Sink, data: bytes) -> None:
+        """Give the sink what came in just now."""
         try:
-            goes_on = self._goes_on(sink, data[: self._wanted] if rest else data)
+            rest = sink(data)
         except Exception as error:
             self._sink = None
             if self._waiter is not None and not self._waiter.done():
                 self._waiter.set_exception(error)
             return
-        if not goes_on:
-            self._sink = None
-            if rest:
-                self.feed(rest)
+        if rest is not None:
+            self._sink, self.unread = None, rest
             self._wake()
-
-    def _goes_on(self, sink: Sink, data: bytes) -> bool:
-        """Give; whether the sink is to have more."""
-        if self._wanted is None:
-            return sink(data)
-        self._wanted -= len(data)
-        return sink(data) and self._wanted > 0
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
