@@ -129,10 +129,8 @@ class ClientCounts:
         return place
 
     def _find(self, start: int, tag: int) -> int | None:
-        for place in range(start, start + _PLACES * _WORDS, _WORDS):
-            if self._words[place + _TAG] == tag:
-                return place
-        return None
+        tags = self._words[start + _TAG : start + _PLACES * _WORDS : _WORDS].tolist()
+        return start + tags.index(tag) * _WORDS if tag in tags else None
 
     def _find_unused(self, start: int, minute: int) -> int | None:
         """A place that nobody has, or whose network has nothing open and did nothing in this minute."""

@@ -16,9 +16,9 @@ TOO_MANY_RECIPIENTS = Reply(450, "7.1", "Too many recipients from your network i
 
 def client_network(address: IPAddress, limits: DialogLimits) -> bytes:
     """The network that counts as one client, as a key."""
-    version = address.version
-    rest = 32 - limits.ipv4_prefix if version == 4 else 128 - limits.ipv6_prefix
-    return b"%d/%x" % (version, int(address) >> rest)
+    if address.version == 4:
+        return (int(address) >> 32 - limits.ipv4_prefix).to_bytes(4)
+    return (int(address) >> 128 - limits.ipv6_prefix).to_bytes(16)  # never as long as one of IPv4
 
 
 class ClientLimits:

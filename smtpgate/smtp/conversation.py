@@ -206,7 +206,8 @@ class Conversation(Exchange):
                 # RFC 5321 §3.1: whoever was refused at the banner may only QUIT, or go on with another client.
                 if self._refusal is not None and verb not in ("QUIT", "XCLIENT"):
                     raise CommandError(ACCESS_DENIED)
-                self._watch_pipelining(verb)
+                if self.intake.unread:
+                    self._watch_pipelining(verb)
                 self.conduct.command(verb)
                 await handler(self, argument)
             except CommandError as error:
@@ -268,11 +269,12 @@ class Conversation(Exchange):
         self.chunk_left = size
 
     def _watch_pipelining(self, verb: str) -> None:
-        """Note commands sent ahead without leave (RFC 2920 §3.1; Postfix: reject_unauth_pipelining)."""
+        """More was sent behind this command: note it if there was no leave to.
+
+        RFC 2920 §3.1; Postfix: reject_unauth_pipelining.
+        """
         facts = self.facts
-        if facts.pipelined_after is not None or verb == "QUIT":
-            return
-        if (verb in _LAST_IN_GROUP or not facts.esmtp) and self.intake.unread:
+        if facts.pipelined_after is None and verb != "QUIT" and (verb in _LAST_IN_GROUP or not facts.esmtp):
             facts.pipelined_after = verb
 
 

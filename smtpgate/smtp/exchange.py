@@ -30,7 +30,7 @@ class Exchange(Connection):
     chunk_left: octets that BDAT announced and that were not read yet. goes: the session ends with the last reply.
     """
 
-    __slots__ = ("_between_commands", "_replies", "chunk_left", "conduct", "facts", "goes", "reception")
+    __slots__ = ("_replies", "chunk_left", "conduct", "facts", "goes", "reception")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -39,7 +39,6 @@ class Exchange(Connection):
         self.reception: Reception
         self.conduct: Conduct
         self._replies: list[bytes] = []
-        self._between_commands = False
         self.goes = False
 
     # --- replies
@@ -101,7 +100,6 @@ class Exchange(Connection):
         room = self.services.room
         if self.reception.tx is None and self.conduct.guest is not None:
             room.idle[self] = now
-        self._between_commands = True
         self._waiting_since = self.loop.time()
         if room.stress:
             self.hurry()
@@ -110,7 +108,6 @@ class Exchange(Connection):
                 await self.intake.more()
         finally:
             self._waiting_since = None
-            self._between_commands = False
             room.idle.pop(self, None)
         return line
 
@@ -175,7 +172,7 @@ class Exchange(Connection):
         """The server stops: between transactions the client is told at once, otherwise after its transaction."""
         if self._shaking_hands:
             self.abort()
-        elif self._between_commands and self.reception.tx is None:
+        elif self._waiting_since is not None and self.reception.tx is None:
             self._hang_up("shutdown", SHUTTING_DOWN)
 
     def _hang_up(self, command: str, reply: Reply) -> None:

@@ -26,7 +26,7 @@ DISCARDED, HELD = "discarded", "held"
 
 def prepended(deeds: Iterable[MessageAction]) -> bytes:
     """The header fields that rules put before the message, in their order."""
-    return b"".join(deed.text.encode() + b"\r\n" for deed in deeds if deed.deed is Deed.PREPEND)
+    return b"".join([deed.text.encode() + b"\r\n" for deed in deeds if deed.deed is Deed.PREPEND])
 
 
 async def carry_out(
