@@ -78,7 +78,7 @@ class Gate:
         """The records of all sessions, when every session has ended."""
         async with asyncio.timeout(PATIENCE):
             for connection in list(self.services.connections):
-                await connection.ended.wait()
+                await asyncio.wait([connection.serving])
             await self.services.drain()
         return self.records
 

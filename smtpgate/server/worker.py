@@ -234,8 +234,8 @@ class Worker:
         connections = set(services.connections)
         for connection in connections:
             connection.shut_down()
-        sessions = [asyncio.create_task(connection.ended.wait()) for connection in connections]
-        if sessions:
+        if connections:
+            sessions = [connection.serving for connection in connections]
             _, late = await asyncio.wait(sessions, timeout=STOP_WITHIN)
             for connection in connections & services.connections:
                 connection.abort()
@@ -251,9 +251,8 @@ class Worker:
         try:
             async with asyncio.timeout(DRAIN_WITHIN):
                 while services.connections and not told.done():
-                    one = asyncio.create_task(next(iter(services.connections)).ended.wait())
+                    one = next(iter(services.connections)).serving
                     await asyncio.wait((one, told), return_when=asyncio.FIRST_COMPLETED)
-                    one.cancel()
         except TimeoutError:
             pass
         finally:

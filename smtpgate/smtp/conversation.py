@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, NoReturn
+from typing import ClassVar, NoReturn
 
 from smtpgate.phases.asking import INTERNAL_ERROR
 from smtpgate.phases.facts import Session, TlsFacts, Via
@@ -12,7 +12,6 @@ from smtpgate.phases.reply import Reply
 from smtpgate.smtp.command import LONGEST_LINE, CommandError, parse_chunk, parse_command
 from smtpgate.smtp.conduct import Conduct
 from smtpgate.smtp.content import TOO_LARGE
-from smtpgate.smtp.ended import Ended
 from smtpgate.smtp.exchange import LAST_WORDS, SHUTTING_DOWN, TOO_MANY_SESSIONS, Closed, Exchange
 from smtpgate.smtp.foreign import NOT_SMTP, foreign_protocol
 from smtpgate.smtp.proxy_protocol import ProxyError
@@ -46,14 +45,11 @@ _PROXY_HEADER_WITHIN = 5.0
 class Conversation(Exchange):
     """One client's connection, and what is said on it. The commands are in the subclass (dialog.py)."""
 
-    __slots__ = ("_refusal", "ended")
+    __slots__ = ("_refusal",)
 
     VERBS: ClassVar[dict[str, Callable[..., Awaitable[None]]]] = {}
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.ended = Ended()
-        self._refusal: Reply | None = None
+    _refusal: Reply | None  # at the banner
 
     # --- from the first to the last word
 
@@ -76,7 +72,6 @@ class Conversation(Exchange):
         finally:
             services.connections.discard(self)
             services.room.leave(self)
-            self.ended.set()
             self._end()
             self._leave()
 

@@ -31,13 +31,13 @@ T = TypeVar("T")
 class Connection(SMTP):
     """One client's connection. What is said on it is in the subclasses (exchange.py, conversation.py, dialog.py).
 
-    is_slow_reader: too much is on its way to the client.
+    serving: the task of the whole session. is_slow_reader: too much is on its way to the client.
     """
 
     # Whatever has no slot stands in a dictionary that each connection has for itself: kilobytes for an idle client.
     __slots__ = (
-        "_can_write", "_certificates", "_handler_coroutine", "_is_finishing", "_listener", "_proxies", "_shaking_hands",
-        "_timeout_handle", "_waiting_since", "hostname", "intake", "is_slow_reader", "loop", "services", "tls_mode",
+        "_can_write", "_certificates", "_is_finishing", "_listener", "_proxies", "_shaking_hands", "_timeout_handle",
+        "_waiting_since", "hostname", "intake", "is_slow_reader", "loop", "services", "serving", "tls_mode",
         "transport",
     )  # fmt: skip
 
@@ -60,7 +60,7 @@ class Connection(SMTP):
         self._certificates = certificates
         self._listener = listener
         self._proxies = proxies
-        self._handler_coroutine: asyncio.Task[None]
+        self.serving: asyncio.Task[None]
         self._timeout_handle: asyncio.TimerHandle | None = None
         self._waiting_since: float | None = None
         self._shaking_hands = False
@@ -75,7 +75,7 @@ class Connection(SMTP):
         self.transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass
         self.intake.connected(self.transport)
         self._reset_timeout()
-        self._handler_coroutine = self.loop.create_task(self._handle_client())
+        self.serving = self.loop.create_task(self._handle_client())
 
     def data_received(self, data: bytes) -> None:
         """The client has sent something."""
@@ -101,7 +101,7 @@ class Connection(SMTP):
             self._timeout_handle.cancel()
         self.transport = None
         if not self._is_finishing:
-            self._handler_coroutine.cancel()
+            self.serving.cancel()
 
     def pause_writing(self) -> None:
         """The client does not read what it is sent."""
@@ -132,12 +132,12 @@ class Connection(SMTP):
     async def finish(self, work: Awaitable[T]) -> T:
         """Do something to its end, whether or not the client is still there. Raises ConnectionError if it is not."""
         self._is_finishing = True
-        self.services.background.add(self._handler_coroutine)
+        self.services.background.add(self.serving)
         try:
             result = await work
         finally:
             self._is_finishing = False
-            self.services.background.discard(self._handler_coroutine)
+            self.services.background.discard(self.serving)
         if self.transport is None:
             raise ConnectionResetError("the client is gone")
         return result

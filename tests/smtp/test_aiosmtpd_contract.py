@@ -43,9 +43,9 @@ def test_the_event_loop_calls_nothing_of_theirs() -> None:
 
 def test_its_life_begins_and_ends_with_our_handler() -> None:
     """Theirs starts _handle_client as a task and cancels it at the end; so does ours."""
-    for life in (SMTP, Connection):
+    for life, task in ((SMTP, "_handler_coroutine"), (Connection, "serving")):
         assert "create_task(" in inspect.getsource(life.connection_made)
-        assert "self._handler_coroutine.cancel()" in inspect.getsource(life.connection_lost)
+        assert f"self.{task}.cancel()" in inspect.getsource(life.connection_lost)
 
 
 def test_no_command_of_its_is_reachable() -> None:
