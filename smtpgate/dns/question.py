@@ -8,11 +8,11 @@ from typing import Protocol
 from smtpgate.dns.deadlines import Deadlines
 from smtpgate.dns.entropy import Entropy
 from smtpgate.dns.name_server import NameServer
-from smtpgate.dns.outcome import outcome
+from smtpgate.dns.outcome import Unanswered, read_answer
 from smtpgate.dns.resolver import Answer, RecordType, Status
 from smtpgate.dns.tcp import exchange
 from smtpgate.dns.udp import UdpSocket
-from smtpgate.dns.wire import FormatError, Response, read_answer, write_question
+from smtpgate.dns.wire import FormatError, spell, write_query
 
 log = logging.getLogger(__name__)
 
@@ -41,20 +41,21 @@ class Means(Protocol):
 class Attempt:
     """A question as it was put to one server once.
 
-    sent: when, by the clock. wire: its octets. mixed, edns: whether its case is mixed, and it has EDNS. socket: where
-    it waits, if over UDP; task: what asks, if over TCP.
+    sent: when, by the clock. identifier, spelt: see wire.py. mixed, edns: whether its case is mixed, and it has EDNS.
+    socket: where it waits, if over UDP; task: what asks, if over TCP.
     """
 
-    __slots__ = ("edns", "mixed", "question", "sent", "server", "socket", "task", "wire")
+    __slots__ = ("edns", "identifier", "mixed", "question", "sent", "server", "socket", "spelt", "task")
 
     def __init__(
-        self, question: "Question", server: NameServer, sent: float, wire: bytes, mixed: bool, edns: bool,
-        socket: UdpSocket | None,
+        self, question: "Question", server: NameServer, sent: float, identifier: bytes, spelt: bytes, mixed: bool,
+        edns: bool, socket: UdpSocket | None,
     ) -> None:  # fmt: skip
         self.question = question
         self.server = server
         self.sent = sent
-        self.wire = wire
+        self.identifier = identifier
+        self.spelt = spelt
         self.mixed = mixed
         self.edns = edns
         self.socket = socket
@@ -64,9 +65,12 @@ class Attempt:
         """Called by the socket."""
         question = self.question
         try:
-            response = read_answer(packet, self.wire, question.name, question.kind)
+            response = read_answer(packet, self.spelt, question.name, question.kind)
             self.socket = None  # it waits no longer
-            question.answered(self, response)
+            if isinstance(response, Answer):
+                question.answered(self, response)
+            else:
+                question.unanswered(self, response)
         except FormatError:
             return False
         except Exception:
@@ -84,7 +88,7 @@ class Attempt:
     def end(self) -> None:
         """Wait no longer."""
         if self.socket is not None:
-            self.socket.forget(self.wire[:2])
+            self.socket.forget(self.identifier)
         if self.task is not None:
             self.task.cancel()
 
@@ -127,14 +131,19 @@ class Question:
         except ValueError:  # RFC 1035 §2.3.4: such a name cannot exist
             self._end(Answer(self.name, self.kind, Status.NO_NAME))
 
-    def answered(self, attempt: Attempt, response: Response) -> None:
+    def answered(self, attempt: Attempt, answer: Answer) -> None:
         """The server of an attempt has answered over UDP."""
+        attempt.server.heard(attempt.sent, self.means.clock(), attempt.mixed, attempt.edns)
+        self._end(answer)
+
+    def unanswered(self, attempt: Attempt, response: Unanswered) -> None:
+        """The server of an attempt has said something else over UDP."""
         server, now = attempt.server, self.means.clock()
-        if response.other_case and attempt.mixed:
+        self._drop(attempt)
+        if response.other_case:
             # Forged, or the server does so with every question. Asked once more without, it must be guessed again.
             server.changed_case()
             self._mixed = False
-            self._drop(attempt)
             self._ask(server, now)
             return
         no_edns = attempt.edns and response.rcode in _NO_EDNS
@@ -142,13 +151,11 @@ class Question:
         if no_edns:
             server.refused_edns()
             self._edns = False
-            self._drop(attempt)
             self._ask(server, now)
         elif response.truncated:
-            self._drop(attempt)
             self._ask_over_tcp(server, now)
         else:
-            self._take(attempt, response)
+            self._give_up(server, f"{response.why} from {server.host}")
 
     def refused(self, attempt: Attempt, error: OSError) -> None:
         """The server of an attempt cannot be reached."""
@@ -196,12 +203,12 @@ class Question:
             while identifier in socket.waiting:  # RFC 5452 §4.3: a random one that no other question has
                 identifier = means.entropy.take(2)
             mixed, edns = self._mixed and server.mixes_case, self._edns and server.edns
-            wire = write_question(identifier, self.name, self.kind, chance[3:] if mixed else b"", edns)
+            spelt = spell(self.name, self.kind, chance[3:] if mixed else b"")
             server.asked += 1
             if self._problems:
                 server.repeated += 1
-            attempt = Attempt(self, server, now, wire, mixed, edns, socket)
-            socket.send(identifier, wire, attempt)
+            attempt = Attempt(self, server, now, identifier, spelt, mixed, edns, socket)
+            socket.send(identifier, write_query(identifier, spelt, edns), attempt)
         except OSError as error:
             self._unreachable(server, error)
             return
@@ -211,43 +218,34 @@ class Question:
     def _ask_over_tcp(self, server: NameServer, now: float) -> None:
         server.over_tcp += 1
         edns = self._edns and server.edns
-        wire = write_question(self.means.entropy.take(2), self.name, self.kind, b"", edns)
-        attempt = Attempt(self, server, now, wire, False, edns, None)
+        identifier, spelt = self.means.entropy.take(2), spell(self.name, self.kind, b"")
+        attempt = Attempt(self, server, now, identifier, spelt, False, edns, None)
         attempt.task = asyncio.create_task(self._over_tcp(attempt))
         self._attempts.append(attempt)
         self.means.tries.start(attempt, now)
 
     async def _over_tcp(self, attempt: Attempt) -> None:
-        server = attempt.server
+        server, answer = attempt.server, None
         try:
             async with self.means.tcp_turns:
-                packet = await exchange(server.endpoint, attempt.wire)
-            response = read_answer(packet, attempt.wire, self.name, self.kind)
-            if response.truncated:
-                raise FormatError("truncated over TCP")
+                packet = await exchange(server.endpoint, write_query(attempt.identifier, attempt.spelt, attempt.edns))
+            response = read_answer(packet, attempt.spelt, self.name, self.kind)
+            if isinstance(response, Unanswered):
+                raise FormatError("truncated over TCP" if response.truncated else response.why)
+            answer = response
         except OSError as error:
-            response, problem = None, error.strerror or type(error).__name__
-            problem = f"{server.host}: {problem}"
+            problem = f"{server.host}: {error.strerror or type(error).__name__}"
         except FormatError as error:
-            response, problem = None, f"{error} from {server.host}"
+            problem = f"{error} from {server.host}"
         try:
             attempt.task = None  # it ends by itself
-            if response is None:
+            if answer is None:
                 self._drop(attempt)
                 self._give_up(server, problem)
             else:
-                self._take(attempt, response)
+                self._end(answer)
         except Exception:
             self.broke()
-
-    def _take(self, attempt: Attempt, response: Response) -> None:
-        try:
-            answer = outcome(self.name, self.kind, response)
-        except FormatError as error:
-            self._drop(attempt)
-            self._give_up(attempt.server, f"{error} from {attempt.server.host}")
-        else:
-            self._end(answer)
 
     def _unreachable(self, server: NameServer, error: OSError) -> None:
         server.put_aside(self.means.clock())

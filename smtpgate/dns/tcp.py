@@ -19,7 +19,10 @@ async def exchange(server: Endpoint, question: bytes) -> bytes:
         await loop.sock_connect(sock, (server.host, server.port))
         await loop.sock_sendall(sock, struct.pack("!H", len(question)) + question)
         (length,) = struct.unpack("!H", await _receive(sock, 2))
-        return await _receive(sock, length)
+        answer = await _receive(sock, length)
+    if answer[:2] != question[:2]:  # RFC 7766 §7: the identifier
+        raise FormatError("an answer to another question")
+    return answer
 
 
 async def _receive(sock: socket.socket, octets: int) -> bytes:

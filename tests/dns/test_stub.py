@@ -356,7 +356,7 @@ async def test_what_nobody_foresaw_is_a_temporary_failure(monkeypatch, caplog):
     def broken(*_):
         raise RuntimeError("unforeseen")
 
-    monkeypatch.setattr(question, "outcome", broken)
+    monkeypatch.setattr(question, "read_answer", broken)
     with caplog.at_level(logging.ERROR):
         answer = await ask(lambda question, _: [wire(question, A)])
     assert (answer.status, answer.detail) == (Status.FAILURE, "internal error")

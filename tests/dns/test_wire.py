@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtpgate.dns.wire import CODES, FormatError, read_answer, write_question
+from smtpgate.dns.outcome import read_answer
+from smtpgate.dns.wire import CODES, QUESTION, FormatError, read_authority, read_records, spell, write_query
 
 labels = st.binary(min_size=1, max_size=20)
 names = st.lists(labels, min_size=0, max_size=6).map(lambda some: dns.name.Name((*some, b"")))
@@ -22,8 +23,17 @@ kinds = st.sampled_from(sorted(CODES))
 possible = st.from_regex(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,20}){0,5}", fullmatch=True)
 
 
+def spelt_plainly(name, kind):
+    return spell(name, kind, b"")
+
+
 def question_for(name, kind):
-    return write_question(b"\x12\x34", name, kind, b"", True)
+    return write_query(b"\x12\x34", spelt_plainly(name, kind), True)
+
+
+def records_in(packet, spelt, name, kind):
+    """The answers, and where they end."""
+    return read_records(packet, QUESTION + len(spelt), int.from_bytes(packet[6:8]), name, CODES[kind])
 
 
 def spelt(name):
@@ -39,12 +49,11 @@ def test_dnspython_reads_our_questions(name, kind):
 
 @given(possible, st.lists(st.tuples(names, names), min_size=1, max_size=20))
 def test_we_read_the_names_that_dnspython_writes(name, pairs):
-    question = question_for(name, "PTR")
-    response = dns.message.make_response(dns.message.from_wire(question))
+    response = dns.message.make_response(dns.message.from_wire(question_for(name, "PTR")))
     for owner, target in pairs:
         response.answer.append(dns.rrset.from_rdata(owner, 60, ptr(target)))
-    read = read_answer(response.to_wire(max_size=65_535), question, name, "PTR")
-    assert [(owner, value) for owner, _, _, value in read.records] == [
+    records, _ = records_in(response.to_wire(max_size=65_535), spelt_plainly(name, "PTR"), name, "PTR")
+    assert [(owner, value) for owner, _, _, value in records] == [
         (spelt(owner), spelt(target)) for owner, target in pairs
     ]
 
@@ -55,50 +64,48 @@ def ptr(target):
 
 @given(texts)
 def test_we_read_the_texts_that_dnspython_writes(strings):
-    question = question_for("d.example", "TXT")
-    response = dns.message.make_response(dns.message.from_wire(question))
+    response = dns.message.make_response(dns.message.from_wire(question_for("d.example", "TXT")))
     rdata = dns.rdtypes.ANY.TXT.TXT(dns.rdataclass.IN, dns.rdatatype.TXT, strings)
     response.answer.append(dns.rrset.from_rdata("d.example.", 60, rdata))
-    read = read_answer(response.to_wire(max_size=65_535), question, "d.example", "TXT")
-    assert [value for _, _, _, value in read.records] == [b"".join(strings)]
+    records, _ = records_in(response.to_wire(max_size=65_535), spelt_plainly("d.example", "TXT"), "d.example", "TXT")
+    assert [value for _, _, _, value in records] == [b"".join(strings)]
 
 
 @given(st.binary(max_size=600))
 def test_any_octets_are_read_or_refused(octets):
-    question = question_for("d.example", "A")
     with contextlib.suppress(FormatError):
-        read_answer(octets, question, "d.example", "A")
+        read_answer(octets, spelt_plainly("d.example", "A"), "d.example", "A")
 
 
 @given(st.binary(max_size=600), st.integers(0, 9), st.integers(0, 9), kinds)
 def test_any_records_are_read_or_refused(octets, answers, authorities, kind):
-    question = question_for("d.example", kind)
+    spelt = spelt_plainly("d.example", kind)
     header = b"\x12\x34\x80\0\0\1" + bytes((0, answers, 0, authorities, 0, 0))
     with contextlib.suppress(FormatError):
-        read_answer(header + question[12:-11] + octets, question, "d.example", kind)
+        read_answer(header + spelt + octets, spelt, "d.example", kind)
 
 
 @given(st.data())
 def test_a_damaged_answer_is_read_or_refused(data):
     kind = data.draw(kinds)
-    question = question_for("d.example", kind)
-    response = dns.message.make_response(dns.message.from_wire(question))
+    spelt = spelt_plainly("d.example", kind)
+    response = dns.message.make_response(dns.message.from_wire(question_for("d.example", kind)))
     for line in ("CNAME e.example.", "MX 10 mx.d.example.", "SOA ns.example. root.example. 1 2 3 4 5", "TXT a b"):
         for section in (response.answer, response.authority):
             section.append(dns.rrset.from_text("d.example.", 60, "IN", *line.split(" ", 1)))
     octets = bytearray(response.to_wire())
     for _ in range(data.draw(st.integers(1, 4))):
-        octets[data.draw(st.integers(len(question) - 11, len(octets) - 1))] = data.draw(st.integers(0, 255))
+        octets[data.draw(st.integers(QUESTION + len(spelt), len(octets) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(FormatError):
-        read_answer(bytes(octets), question, "d.example", kind)
+        read_answer(bytes(octets), spelt, "d.example", kind)
 
 
 @pytest.mark.parametrize(("ttl", "read"), [(0, 0), (2**31 - 1, 2**31 - 1), (2**31, 0), (2**32 - 1, 0)])
 def test_a_ttl_with_the_highest_bit_is_zero(ttl, read):
-    question = question_for("d.example", "A")
+    spelt = spelt_plainly("d.example", "A")
     record = b"\xc0\x0c\0\1\0\1" + ttl.to_bytes(4, "big") + b"\0\4\xc0\0\2\1"
-    response = read_answer(b"\x12\x34\x80\0\0\1\0\1\0\0\0\0" + question[12:-11] + record, question, "d.example", "A")
-    assert [ttl for _, _, ttl, _ in response.records] == [read]
+    packet = b"\x12\x34\x80\0\0\1\0\1\0\0\0\0" + spelt + record
+    assert read_answer(packet, spelt, "d.example", "A").ttl == read
 
 
 @given(names, names, names, st.integers(0, 2**31 - 1), st.integers(0, 2**31 - 1))
@@ -109,14 +116,18 @@ def test_the_authority_says_how_long_a_name_does_not_exist(zone, host, mailbox, 
     response.authority.append(dns.rrset.from_text(zone, 7, "IN", "NS", "ns.example."))
     response.authority.append(dns.rrset.from_rdata(zone, ttl, soa))
     response.authority.append(dns.rrset.from_text(zone, 3, "IN", "TXT", "behind it"))
-    found = read_answer(response.to_wire(), question, "d.example", "A").authority
-    assert found == {CODES["NS"]: 7, CODES["SOA"]: min(ttl, minimum), CODES["TXT"]: 3}
+    at = QUESTION + len(spelt_plainly("d.example", "A"))
+    assert read_authority(response.to_wire(), at, 3) == {
+        CODES["NS"]: 7,
+        CODES["SOA"]: min(ttl, minimum),
+        CODES["TXT"]: 3,
+    }
 
 
 def answer_with(kind, data):
-    question = question_for("d.example", kind)
+    spelt = spelt_plainly("d.example", kind)
     record = b"\xc0\x0c" + bytes((0, CODES[kind], 0, 1, 0, 0, 0, 60)) + len(data).to_bytes(2, "big") + data
-    return b"\x12\x34\x80\0\0\1\0\1\0\0\0\0" + question[12:-11] + record, question, "d.example", kind
+    return b"\x12\x34\x80\0\0\1\0\1\0\0\0\0" + spelt + record, spelt, "d.example", kind
 
 
 @pytest.mark.parametrize(
@@ -142,7 +153,7 @@ def test_malformed_records_are_refused(kind, data):
 
 def test_the_longest_name_is_read():
     name = (b"\x3f" + b"a" * 63) * 3 + b"\x3d" + b"a" * 61 + b"\0"
-    [(_, _, _, host)] = read_answer(*answer_with("PTR", name)).records
+    [host] = read_answer(*answer_with("PTR", name)).records
     assert len(host) == 253
 
 
@@ -154,12 +165,21 @@ def test_a_name_of_pointers_to_pointers_is_not_followed_for_ever(pointers, is_re
         (0xC000 | (start if number == 0 else start + 2 * number - 1)).to_bytes(2, "big") for number in range(pointers)
     )
     last = (0xC000 | (start + 2 * pointers - 1)).to_bytes(2, "big")
-    question = question_for("d.example", "PTR")
+    spelt = spelt_plainly("d.example", "PTR")
     first = b"\xc0\x0c\xff\0\0\1\0\0\0\x3c" + len(chain).to_bytes(2, "big") + chain
     record = b"\xc0\x0c\0\x0c\0\1\0\0\0\x3c\0\2" + last
-    packet = b"\x12\x34\x80\0\0\1\0\2\0\0\0\0" + question[12:-11] + first + record
+    packet = b"\x12\x34\x80\0\0\1\0\2\0\0\0\0" + spelt + first + record
     if is_read:
-        assert [value for _, _, _, value in read_answer(packet, question, "d.example", "PTR").records] == [""]
+        assert read_answer(packet, spelt, "d.example", "PTR").records == ("",)
     else:
         with pytest.raises(FormatError):
-            read_answer(packet, question, "d.example", "PTR")
+            read_answer(packet, spelt, "d.example", "PTR")
+
+
+@pytest.mark.parametrize("name", ["d.example", "a b.example", r"a\b.example"])
+@pytest.mark.parametrize("compresses", [True, False])
+def test_the_owner_of_an_answer_is_known_however_it_is_written(name, compresses):
+    spelt = spelt_plainly(name, "A")
+    owner = b"\xc0\x0c" if compresses else spelt[:-4].upper()
+    packet = b"\x12\x34\x80\0\0\1\0\1\0\0\0\0" + spelt + owner + b"\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\1"
+    assert [str(address) for address in read_answer(packet, spelt, name, "A").records] == ["192.0.2.1"]
