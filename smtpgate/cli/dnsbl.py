@@ -108,7 +108,7 @@ async def _check(settings: Settings, subject: IPAddress | str) -> int:
         print(f"smtpgate: no rule asks a list of {wanted}, as {rules} would", file=sys.stderr)
         return UNKNOWN
     # Of size 0: what is asked twice at one time is one question, and nothing is remembered.
-    stub = StubResolver(settings.dns.nameservers or None, settings.dns.timeout)
+    stub = StubResolver(settings.dns.nameservers, settings.dns.timeout)
     dns = CachingResolver(stub, size=0)
     all_said = await asyncio.gather(*(_ask(dns, one, subject) for one in lists.values()))
     stub.close()

@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from smtpgate.dns.resolver import Answer, Mx, RecordType, Status
+from smtpgate.dns.time_limit import TIME_IS_OVER, Waiter, session_time
 
 _MAX_AGE = 86_400  # seconds; RFC 8767 §4 calls for a cap, and nobody waits longer than a day for a corrected record
 _FAILURE_AGE = 5  # seconds; RFC 2308 §7.1 allows 300, but a retry a minute later should see the repaired server
@@ -18,26 +19,17 @@ _Question = tuple[str, RecordType]
 class Asker(Protocol):
     """What asks on behalf of the cache: StubResolver."""
 
-    def ask(self, name: str, kind: RecordType, then: Callable[[Answer], None], is_wanted: Callable[[], bool]) -> object:
+    def ask(self, name: str, kind: RecordType, waiters: Sequence[Waiter], then: Callable[[Answer], None]) -> object:
         """Ask one question. Never raises.
 
-        then: called once with the answer, perhaps before this returns. is_wanted: whether anybody waits for it still.
+        waiters: who waits for the answer; those that are done do so no longer. then: called once with it, perhaps
+        before this returns.
         """
         ...
 
 
-class _Waiters(list[asyncio.Future[Answer]]):
-    """Who waits for a question that is being asked, or did."""
-
-    __slots__ = ()
-
-    def are_there(self) -> bool:
-        """If not, the question goes on, but no further, and its answer is kept."""
-        return not all(waiter.done() for waiter in self)
-
-
 class CachingResolver:
-    """Answers from memory while the TTL lasts, and else asks inner.
+    """Answers from memory while the TTL lasts, and else asks inner. To be made on the event loop that uses it.
 
     clock: monotonic, in seconds. size: how many answers of ordinary size are kept, the least recently used going
     first; an outsized one counts for several, because whoever sends us mail chooses which answers we get to see.
@@ -45,11 +37,12 @@ class CachingResolver:
     """
 
     def __init__(self, inner: Asker, clock: Callable[[], float] = time.monotonic, size: int = 50_000) -> None:
+        self._loop = asyncio.get_running_loop()
         self._inner = inner
         self._clock = clock
         self._room = size
         self._kept: OrderedDict[_Question, tuple[Answer, float]] = OrderedDict()
-        self._asking: dict[_Question, _Waiters] = {}
+        self._asking: dict[_Question, list[Waiter]] = {}
         self._hits = self._misses = self._shared = 0
 
     def __len__(self) -> int:
@@ -57,36 +50,39 @@ class CachingResolver:
         return len(self._kept)
 
     async def query(self, name: str, kind: RecordType) -> Answer:
-        """Ask one question. Never raises, except when cancelled."""
-        answer = self.ask(name, kind)
-        return answer if isinstance(answer, Answer) else await answer
+        """Ask one question. Never raises, except when cancelled.
 
-    def ask(self, name: str, kind: RecordType) -> Answer | asyncio.Future[Answer]:
-        """The answer, if it needs no asking, or what will have it; who needs it no more cancels that, or sets it."""
+        On behalf of a session it fails when that has no more time: see time_limit.py.
+        """
         if not name.isascii():  # before lower(), which turns some other letters into ASCII ones
             return Answer(name, kind, Status.NO_NAME)
         name = name.lower().removesuffix(".")
         question = name, kind
         kept = self._kept.get(question)
-        if kept is not None and self._clock() < kept[1]:
-            self._hits += 1
-            self._kept.move_to_end(question)
-            return kept[0]
-        waiter: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        if kept is not None:
+            if self._clock() < kept[1]:
+                self._hits += 1
+                self._kept.move_to_end(question)
+                return kept[0]
+            self._forget(question)
+        waiter: Waiter = self._loop.create_future()
         waiters = self._asking.get(question)
         if waiters is None:
             self._misses += 1
-            waiters = self._asking[question] = _Waiters((waiter,))
-            self._inner.ask(name, kind, self._answered, waiters.are_there)
+            waiters = self._asking[question] = [waiter]
+            self._inner.ask(name, kind, waiters, self._answered)
         else:
             self._shared += 1
             waiters.append(waiter)
-        return waiter
+        time = session_time.get()
+        if time is not None:
+            time.limit(waiter)
+        return await waiter or Answer(name, kind, Status.FAILURE, detail=TIME_IS_OVER)
 
     def forget(self, domain: str) -> None:
         """Forget the answers about all names below a domain, lower case, without final dot."""
         for question in [question for question in self._kept if question[0].endswith("." + domain)]:
-            self._room += _weight(self._kept.pop(question)[0])
+            self._forget(question)
 
     def facts(self) -> dict[str, Any]:
         """Numbers for `smtpgate status`: answers kept, and questions answered from memory, shared, and passed on."""
@@ -103,16 +99,13 @@ class CachingResolver:
         age = _FAILURE_AGE if failed else min(answer.ttl, _MAX_AGE)
         # A failure that nobody waited for is no more than a question that was given up.
         if age > 0 and (was_wanted or not failed):
-            self._keep(question, answer, self._clock() + age)
+            self._kept[question] = answer, self._clock() + age
+            self._room -= _weight(answer)
+            while self._room < 0:
+                self._forget(next(iter(self._kept)))
 
-    def _keep(self, question: _Question, answer: Answer, until: float) -> None:
-        former = self._kept.pop(question, None)
-        if former is not None:
-            self._room += _weight(former[0])
-        self._kept[question] = answer, until
-        self._room -= _weight(answer)
-        while self._room < 0:
-            self._room += _weight(self._kept.popitem(last=False)[1][0])
+    def _forget(self, question: _Question) -> None:
+        self._room += _weight(self._kept.pop(question)[0])
 
 
 def _weight(answer: Answer) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from smtpgate.dns.deadlines import Deadlines
@@ -11,6 +11,7 @@ from smtpgate.dns.name_server import NameServer
 from smtpgate.dns.outcome import Unanswered, read_answer
 from smtpgate.dns.resolver import Answer, RecordType, Status
 from smtpgate.dns.tcp import exchange
+from smtpgate.dns.time_limit import Waiter
 from smtpgate.dns.udp import UdpSocket
 from smtpgate.dns.wire import FormatError, spell, write_query
 
@@ -23,11 +24,9 @@ _NO_EDNS = (1, 4)  # FORMERR, NOTIMP
 class Means(Protocol):
     """What the resolver lends to each of its questions.
 
-    order: the servers, the best first. tries: the time limit of each try. tcp_turns: for as many connections as there
-    may be. clock: monotonic, in seconds.
+    tries: the time limit of each try. tcp_turns: for as many connections as there may be. clock: monotonic, in seconds.
     """
 
-    order: tuple[NameServer, ...]
     entropy: Entropy
     tries: Deadlines["Attempt"]
     tcp_turns: asyncio.Semaphore
@@ -96,38 +95,42 @@ class Attempt:
 class Question:
     """A question, and all attempts to get an answer: one that comes late is as good as one to the last attempt.
 
-    then: called once with the answer, perhaps before begin() returns. is_wanted: whether somebody waits; if not,
-    nothing more is sent.
+    waiters: who waits; when all are done, nothing more is sent. then: called once with the answer, perhaps before
+    begin() returns.
     """
 
     __slots__ = (
-        "_attempts", "_edns", "_mixed", "_order", "_problems", "done", "is_wanted", "kind", "means", "name", "then",
+        "_attempts", "_edns", "_mixed", "_order", "_problems", "_waiters", "done", "kind", "means", "name", "then",
     )  # fmt: skip
 
     def __init__(
-        self, means: Means, name: str, kind: RecordType, then: Callable[[Answer], None], is_wanted: Callable[[], bool]
+        self, means: Means, name: str, kind: RecordType, waiters: Sequence[Waiter], then: Callable[[Answer], None]
     ) -> None:
         self.means = means
         self.name = name
         self.kind = kind
         self.then = then
-        self.is_wanted = is_wanted
         self.done = False
+        self._waiters = waiters
         self._order: tuple[NameServer, ...] = ()  # who may still answer, the next one first
         self._attempts: list[Attempt] = []
         self._problems: dict[NameServer, str] = {}  # of each server the last
         self._mixed = self._edns = True
+
+    def is_wanted(self) -> bool:
+        """Whether somebody waits. If not, it goes on, but no further, and its answer is kept."""
+        return not all(waiter.done() for waiter in self._waiters)
 
     @property
     def problems(self) -> str:
         """What went wrong so far."""
         return "; ".join(self._problems.values())
 
-    def begin(self, servers: tuple[NameServer, ...], now: float) -> None:
-        """Ask the first server, for somebody who wants to know."""
-        self._order = servers[1:] + servers[:1]
+    def begin(self, order: tuple[NameServer, ...], now: float) -> None:
+        """Ask the last of the servers, and then, if need be, the others from the first on."""
+        self._order = order
         try:
-            self._ask(servers[0], now)
+            self._ask(order[-1], now)
         except ValueError:  # RFC 1035 §2.3.4: such a name cannot exist
             self._end(Answer(self.name, self.kind, Status.NO_NAME))
 

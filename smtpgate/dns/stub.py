@@ -14,6 +14,7 @@ from smtpgate.dns.entropy import Entropy
 from smtpgate.dns.name_server import NameServer
 from smtpgate.dns.question import Attempt, Question
 from smtpgate.dns.resolver import Answer, RecordType, Status
+from smtpgate.dns.time_limit import Waiter
 from smtpgate.dns.udp import MOST_SOCKETS
 from smtpgate.values import Endpoint
 
@@ -26,19 +27,19 @@ _MAX_CONNECTIONS = 32  # over TCP, at one time
 class StubResolver:
     """Asks name servers over UDP and TCP. Use it through CachingResolver.
 
-    nameservers: None for the system's. timeout: seconds for one question, whatever happens. clock: monotonic, in
+    nameservers: none for the system's. timeout: seconds for one question, whatever happens. clock: monotonic, in
     seconds. A server that does not answer is asked last until it answers again.
     """
 
     def __init__(
-        self, nameservers: Sequence[Endpoint] | None, timeout: float, clock: Callable[[], float] = time.monotonic
+        self, nameservers: Sequence[Endpoint], timeout: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.entropy = Entropy()
         self.clock = clock
         self.tcp_turns = asyncio.Semaphore(_MAX_CONNECTIONS)
         self.tries: Deadlines[Attempt] = Deadlines(min(_MAX_TRY, timeout / 2), _late, clock)
-        found = system_nameservers() if nameservers is None else nameservers
-        self._servers = [NameServer(server, self._sort) for server in dict.fromkeys(found)]
+        found = dict.fromkeys(nameservers or system_nameservers())
+        self._servers = [NameServer(server, self._sort) for server in found]
         self._timeout = timeout
         self._timeouts: Deadlines[Question] = Deadlines(timeout, self._timed_out, clock)
         self._queue: deque[Question] = deque()  # whose time is running, too
@@ -46,28 +47,31 @@ class StubResolver:
         self._sort()
 
     def _sort(self) -> None:
-        """Put the servers into order: as configured, but those that do not answer last."""
-        self.order: tuple[NameServer, ...] = tuple(sorted(self._servers, key=lambda server: server.aside))
+        """Put the servers into order: as configured, but those that do not answer last; and the first behind them."""
+        first, *others = sorted(self._servers, key=lambda server: server.aside)
+        self._order = (*others, first)
         self._aside = tuple(server for server in self._servers if server.aside)
 
     async def query(self, name: str, kind: RecordType) -> Answer:
         """Ask one question. Never raises, except when cancelled."""
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        waiter: Waiter = asyncio.get_running_loop().create_future()
         self.ask(
             name.lower().removesuffix(".") if name.isascii() else name,
             kind,
-            lambda found: None if answer.done() else answer.set_result(found),
-            lambda: not answer.done(),
+            (waiter,),
+            lambda answer: None if waiter.done() else waiter.set_result(answer),
         )
-        return await answer
+        answer = await waiter
+        assert answer is not None
+        return answer
 
-    def ask(self, name: str, kind: RecordType, then: Callable[[Answer], None], is_wanted: Callable[[], bool]) -> None:
+    def ask(self, name: str, kind: RecordType, waiters: Sequence[Waiter], then: Callable[[Answer], None]) -> None:
         """Ask one question. Never raises.
 
-        name: lower case, without a final dot. then: called once with the answer, perhaps before this returns.
-        is_wanted: whether anybody waits for it still; if not, nothing more is sent.
+        name: lower case, without a final dot. waiters: who waits for the answer; when all of them are done, nothing
+        more is sent. then: called once with the answer, perhaps before this returns.
         """
-        question = Question(self, name, kind, then, is_wanted)
+        question = Question(self, name, kind, waiters, then)
         now = self.clock()
         self._timeouts.start(question, now)
         if len(self._timeouts.running) <= MAX_IN_FLIGHT:
@@ -110,10 +114,7 @@ class StubResolver:
     def _begin(self, question: Question, now: float) -> None:
         if self._aside:
             self._probe(question, now)
-        if self._servers:
-            question.begin(self.order, now)
-        else:
-            question.fail("no name server configured")
+        question.begin(self._order, now)
 
     def _begin_next(self) -> None:
         while self._queue and len(self._timeouts.running) - len(self._queue) < MAX_IN_FLIGHT:
@@ -127,7 +128,7 @@ class StubResolver:
         """Put a question also to the servers that did not answer lately, without anybody waiting for them."""
         for server in self._aside:
             if server.is_due(now):
-                probe = Question(self, question.name, question.kind, _nobody, _never)
+                probe = Question(self, question.name, question.kind, (), _nobody)
                 self._timeouts.start(probe, now)
                 probe.begin((server,), now)
 
@@ -145,11 +146,6 @@ def _late(attempt: Attempt) -> None:
 
 def _nobody(_: Answer) -> None:
     """Who waits for the answer to a probe."""
-
-
-def _never() -> bool:
-    """A probe that was sent is not sent again."""
-    return False
 
 
 def system_nameservers(path: Path = Path("/etc/resolv.conf")) -> list[Endpoint]:

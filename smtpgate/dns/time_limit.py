@@ -7,9 +7,11 @@ each further one that cannot be answered from memory, as if the DNS had failed: 
 import asyncio
 from contextvars import ContextVar
 from time import monotonic
-from typing import Protocol
 
-from smtpgate.dns.resolver import Answer, RecordType, Status
+from smtpgate.dns.resolver import Answer
+
+# What will have an answer, or None: the time is over. It is done, too, when nobody waits for it any more.
+Waiter = asyncio.Future[Answer | None]
 
 # The detail of such a failure: it says nothing about who was asked.
 TIME_IS_OVER = "the time for look-ups is over"
@@ -31,7 +33,7 @@ class LookupTime:
         self._left = session
         self._began = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._waiting: list[tuple[asyncio.Future[Answer], str, RecordType]] = []
+        self._waiting: list[Waiter] = []
 
     def start(self) -> None:
         """The client waits for a look-up; it may do so already."""
@@ -52,54 +54,30 @@ class LookupTime:
         """The time is over; the timer calls it."""
         self.is_over = True
         waiting, self._waiting = self._waiting, []
-        for one in waiting:
-            _end(*one)
+        for waiter in waiting:
+            _end(waiter)
 
     def enter(self) -> None:
         """This task is the session's."""
-        _current.set(self)
+        session_time.set(self)
 
-    def limit(self, answer: asyncio.Future[Answer], name: str, kind: RecordType) -> None:
-        """See to it that an answer fails when the time is over. name, kind: the question."""
+    def limit(self, waiter: Waiter) -> None:
+        """See to it that it gets None when the time is over."""
         if self.is_over:
-            _end(answer, name, kind)
+            _end(waiter)
         else:
             if len(self._waiting) >= _MANY:
                 self._forget_answered()
-            self._waiting.append((answer, name, kind))
+            self._waiting.append(waiter)
 
     def _forget_answered(self) -> None:
-        self._waiting = [one for one in self._waiting if not one[0].done()]
+        self._waiting = [waiter for waiter in self._waiting if not waiter.done()]
 
 
-def _end(answer: asyncio.Future[Answer], name: str, kind: RecordType) -> None:
-    if not answer.done():
-        answer.set_result(Answer(name, kind, Status.FAILURE, detail=TIME_IS_OVER))
+def _end(waiter: Waiter) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
-_current: ContextVar[LookupTime | None] = ContextVar("smtpgate.dns.time_limit", default=None)
-
-
-class Asker(Protocol):
-    """What a TimedResolver asks: CachingResolver."""
-
-    def ask(self, name: str, kind: RecordType) -> Answer | asyncio.Future[Answer]:
-        """The answer, if it needs no asking, or what will have it; who needs it no more cancels that, or sets it."""
-        ...
-
-
-class TimedResolver:
-    """A resolver that keeps to the time of the session on whose behalf it is asked, if there is one."""
-
-    def __init__(self, inner: Asker) -> None:
-        self._inner = inner
-
-    async def query(self, name: str, kind: RecordType) -> Answer:
-        """Ask one question. Never raises, except when cancelled."""
-        answer = self._inner.ask(name, kind)
-        if isinstance(answer, Answer):
-            return answer
-        time = _current.get()
-        if time is not None:
-            time.limit(answer, name, kind)
-        return await answer
+# Of the session on whose behalf a task asks; None: it asks for itself.
+session_time: ContextVar[LookupTime | None] = ContextVar("session_time", default=None)

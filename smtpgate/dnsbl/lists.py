@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextvars import Context
 from typing import Any, NamedTuple
 
 from smtpgate.dns.resolver import Answer, Resolver, Status
@@ -136,7 +137,9 @@ class DnsLists:
         if health is None:
             health = self._healths[listing.zone, kind] = ListHealth(listing.public_name, kind, self._clock)
             if self._tests is not None:
-                self._tests.append(asyncio.create_task(self._keep_testing(listing, health)))
+                # Not on behalf of the session, if one there is, that asked the list first.
+                test = asyncio.create_task(self._keep_testing(listing, health), context=Context())
+                self._tests.append(test)
         return health
 
     async def _keep_testing(self, listing: DnsList, health: ListHealth) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 from smtpgate.config.settings import Settings
 from smtpgate.dns.cache import CachingResolver
 from smtpgate.dns.stub import StubResolver
-from smtpgate.dns.time_limit import TimedResolver
 from smtpgate.dnsbl.lists import DnsLists
 from smtpgate.phases.asking import Limits
 from smtpgate.phases.context import Context
@@ -104,11 +103,10 @@ class Worker:
         recorder = Recorder(store, self._write_log, wall_clock, settings.record.keep, deletes=self._deletes)
         tally = Tally(recorder.put)
         downstream = configured_downstream(settings)
-        stub = StubResolver(settings.dns.nameservers or None, settings.dns.timeout)
-        cache = CachingResolver(stub)
-        resolver = TimedResolver(cache)
+        stub = StubResolver(settings.dns.nameservers, settings.dns.timeout)
+        resolver = CachingResolver(stub)
         lists = DnsLists(
-            resolver, CachingResolver(stub, size=0), forget=cache.forget, mynetworks=settings.server.mynetworks
+            resolver, CachingResolver(stub, size=0), forget=resolver.forget, mynetworks=settings.server.mynetworks
         )
         verifiers = Verifiers(settings, resolver, downstream, store)
         context = Context(
@@ -169,7 +167,7 @@ class Worker:
         try:
             await self._listen(services)
             self._on_signals()
-            self._facts = Facts(services, tally, recorder, lambda: cache.facts() | stub.facts(), lists)
+            self._facts = Facts(services, tally, recorder, lambda: resolver.facts() | stub.facts(), lists)
             ready()
             await self._leave.wait()
             await self._finish(services, leaving)

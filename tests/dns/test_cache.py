@@ -8,17 +8,17 @@ from tests.fakes import Clock, FakeDns
 
 
 class Asking:
-    """Puts the cache's questions to a fake, as tasks. is_wanted: whether somebody waits for the last one."""
+    """Puts the cache's questions to a fake, as tasks. waiters: who waits for the last one."""
 
     def __init__(self, dns):
         self.dns = dns
         self.tasks = set()
 
-    def ask(self, name, kind, then, is_wanted):
+    def ask(self, name, kind, waiters, then):
         task = asyncio.create_task(self.dns.query(name, kind))
         task.add_done_callback(lambda done: then(done.result()))
         self.tasks.add(task)
-        self.is_wanted = is_wanted
+        self.waiters = waiters
 
 
 class Turn:
@@ -167,10 +167,10 @@ async def test_a_question_that_nobody_waits_for_is_told_so_and_its_answer_is_kep
     await turns()
     tasks[0].cancel()
     await turns()
-    assert inner.is_wanted()
+    assert [waiter.done() for waiter in inner.waiters] == [True, False]
     tasks[1].cancel()
     await turns()
-    assert not inner.is_wanted()
+    assert [waiter.done() for waiter in inner.waiters] == [True, True]
     gate.set()
     await turns()
     assert (await cache.query("d", "A")).status is Status.ANSWER
@@ -188,7 +188,7 @@ async def test_a_question_that_was_given_up_can_be_wanted_again():
     await turns()
     again = asyncio.create_task(cache.query("d", "A"))
     await turns()
-    assert inner.is_wanted()
+    assert [waiter.done() for waiter in inner.waiters] == [True, False]
     gate.set()
     assert (await again).status is Status.ANSWER
     assert len(dns.asked) == 1
@@ -209,7 +209,7 @@ async def test_a_failure_that_nobody_waited_for_is_not_kept():
 
 async def test_an_answer_that_comes_at_once():
     class Immediate:
-        def ask(self, name, kind, then, is_wanted):
+        def ask(self, name, kind, waiters, then):
             then(Answer(name, kind, Status.NO_DATA, ttl=60))
 
     cache = CachingResolver(Immediate(), Clock())

@@ -275,11 +275,6 @@ async def test_all_servers_down_is_known_at_once():
     assert answer.detail == "127.0.0.3: Connection refused; 127.0.0.4: Connection refused"
 
 
-async def test_no_name_server_is_a_temporary_failure():
-    answer = await resolver_of([], 5).query("d.example", "A")
-    assert (answer.status, answer.detail) == (Status.FAILURE, "no name server configured")
-
-
 @pytest.mark.parametrize(
     "name",
     ["", ".", "a..b", ".a", "a..", "x" * 64, "bücher.example", "\udcff.example", ".".join(["x" * 49] * 5) + ".abcde"],

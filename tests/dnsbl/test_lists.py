@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpgate.dns.resolver import Answer, RecordType, Status
-from smtpgate.dns.time_limit import TIME_IS_OVER
+from smtpgate.dns.time_limit import TIME_IS_OVER, LookupTime, session_time
 from smtpgate.dnsbl.listing import DnsList, address_list, domain_list
 from smtpgate.dnsbl.lists import DnsLists, ListAnswer
 from tests.dnsbl.fake_lists import BEHAVIOURS, ListDns, everything, good, parked, refusing, silent
@@ -263,6 +263,21 @@ async def test_what_it_answered_while_it_was_wrong_is_forgotten() -> None:
         await turns.next_test()
         assert forgotten == ["bl.example"] * 2  # IPv4 and IPv6
     await lists.close()
+
+
+async def test_a_list_is_not_tested_on_behalf_of_the_session_that_asked_it_first() -> None:
+    class Noting(ListDns):
+        async def query(self, name: str, kind: RecordType) -> Answer:
+            behalf[name] = session_time.get()
+            return await super().query(name, kind)
+
+    behalf: dict[str, LookupTime | None] = {}
+    async with started(Noting(bl=good())) as (lists, _):
+        time = LookupTime(20.0, 60.0)
+        time.enter()
+        await lists.ask(BL, LISTED, LISTED)
+    assert {name: of for name, of in behalf.items() if of} == {f"{NAME}.bl.example": time}
+    assert len(behalf) > 1
 
 
 @pytest.mark.parametrize(("waited", "state"), [(0.1, "untested"), (3.0, "failing")])

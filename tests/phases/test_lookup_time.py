@@ -3,13 +3,15 @@
 import asyncio
 import dataclasses
 import ipaddress
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from smtpgate.checks.registry import REGISTRY
 from smtpgate.config.load import load
+from smtpgate.dns.cache import CachingResolver
 from smtpgate.dns.resolver import Answer, RecordType, Status
-from smtpgate.dns.time_limit import LookupTime, TimedResolver
+from smtpgate.dns.time_limit import LookupTime, Waiter
 from smtpgate.dnsbl.lists import DnsLists
 from smtpgate.phases.asking import Limits
 from smtpgate.phases.engine import Engine
@@ -27,12 +29,12 @@ class HangingDns:
         self.asked = []
         self.reached = asyncio.Event()
 
-    def ask(self, name: str, kind: RecordType) -> Answer | asyncio.Future[Answer]:
+    def ask(self, name: str, kind: RecordType, waiters: Sequence[Waiter], then: Callable[[Answer], None]) -> None:
         if records := self.memory.get((name, kind)):
-            return Answer(name, kind, Status.ANSWER, records)
-        self.asked.append((name, kind))
-        self.reached.set()
-        return asyncio.get_running_loop().create_future()
+            then(Answer(name, kind, Status.ANSWER, records))
+        else:
+            self.asked.append((name, kind))
+            self.reached.set()
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +67,7 @@ class Client:
     """A session with an engine. It is asked without look-ups started early: one rule waits after the other."""
 
     def __init__(self, dns, rule='"permit"', *, phase_timeout: float = 300.0, session_timeout: float = 600.0) -> None:
-        resolver = TimedResolver(dns)
+        resolver = CachingResolver(dns)
         context = dataclasses.replace(
             CONTEXT, dns=resolver, lists=DnsLists(resolver), relay_domains=frozenset({"example.org"})
         )
@@ -123,7 +125,7 @@ async def test_each_answer_has_its_time_until_that_of_the_session_is_over():
     dns = HangingDns()
     time = LookupTime(300.0, 0.01)
     time.enter()
-    resolver = TimedResolver(dns)
+    resolver = CachingResolver(dns)
     time.start()
     assert (await resolver.query("d.example", "A")).detail == "the time for look-ups is over"
     time.stop()
@@ -144,14 +146,14 @@ async def test_each_answer_has_its_time_until_that_of_the_session_is_over():
 
 async def test_nobody_is_hurried_who_asks_for_no_session():
     dns = HangingDns(A={"d.example": ["192.0.2.1"]})
-    assert (await TimedResolver(dns).query("d.example", "A")).status is Status.ANSWER
+    assert (await CachingResolver(dns).query("d.example", "A")).status is Status.ANSWER
 
 
 async def test_a_cancelled_question_is_cancelled():
     dns = HangingDns()
     time = LookupTime(300.0, 600.0)
     time.enter()
-    asking = asyncio.create_task(TimedResolver(dns).query("d.example", "A"))
+    asking = asyncio.create_task(CachingResolver(dns).query("d.example", "A"))
     await dns.reached.wait()
     asking.cancel()
     await asyncio.wait([asking])
