@@ -10,7 +10,7 @@ from smtpgate.phases.verification import AddressVerifier, NoVerifier
 from smtpgate.policy.client import PolicyClient
 from smtpgate.store.entries import StoredTables
 from smtpgate.store.greylist import Greylist
-from smtpgate.values import IPAddress, Network
+from smtpgate.values import IPAddress, Network, is_in
 
 # Postfix reads these as routes to somewhere else: "user%elsewhere@ours", "elsewhere!user@ours", "a@elsewhere"@ours.
 _ROUTING = frozenset("%!@")
@@ -46,7 +46,7 @@ class Context:
 
     def is_trusted(self, address: IPAddress) -> bool:
         """Whether the address lies in mynetworks."""
-        return any(address in network for network in self.mynetworks)
+        return is_in(address, self.mynetworks)
 
     def is_ours(self, recipient: Address) -> bool:
         """Whether mail for a recipient is ours to take, whoever sends it.

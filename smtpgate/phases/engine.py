@@ -35,6 +35,7 @@ from smtpgate.record import Record, RuleEntry
 # Postfix has the same bound, and the same answer.
 _MOST_NESTED = 100
 _REFUSES = (Action.REJECT, Action.DEFER, Action.DEFER_IF_PERMIT)
+_RECIPIENT = Input.RECIPIENT  # in Python 3.11 an enum is slow to give its members
 _NOT_ASKED = "not asked: too many look-ups of this session in flight"
 ENDLESS = Decision(Reply(451, "3.5", "Server configuration error"), "rules that lead to themselves")
 
@@ -154,7 +155,11 @@ class Engine:
         while (rule := next(remaining, None)) is not None and not (if_permit and if_reject):
             if rule.for_some and self._is_not_asked(rule, tx):
                 continue
-            verdict = await self._verdict(rule, tx, record)
+            verdict = (
+                await self._shadow(rule, tx, record)
+                if rule.shadow
+                else self._noted(rule, tx, record, await self._asker.outcome(rule, tx))
+            )
             if verdict.rules:  # they are asked in this place
                 nested += 1
                 if nested <= _MOST_NESTED:
@@ -165,7 +170,7 @@ class Engine:
             if rule.shadow or verdict is DUNNO:
                 continue
             _keep(rule, verdict, tx)
-            if verdict.action is Action.DUNNO:
+            if verdict.action is DUNNO.action:
                 continue
             decision = Decision(verdict.reply, rule.text)
             match verdict.action:
@@ -180,11 +185,8 @@ class Engine:
                     if_reject = if_reject or decision
         return None, if_permit
 
-    async def _verdict(self, rule: Rule, tx: Transaction, record: Record) -> Verdict:
-        """Ask a rule whose turn it is, and note it in the record."""
-        if rule.shadow:
-            return await self._shadow(rule, tx, record)
-        outcome = await self._asker.outcome(rule, tx)
+    def _noted(self, rule: Rule, tx: Transaction, record: Record, outcome: Outcome) -> Verdict:
+        """Note in the record what a rule answered, in its turn; returns what counts of it."""
         self._list(rule, tx, record, outcome)
         return _without_refusal(outcome) if rule.warns else outcome.verdict
 
@@ -201,7 +203,7 @@ class Engine:
         recipients of ours only, and this is none.
         """
         if not tx.has_recipient:
-            return rule.spec.input is Input.RECIPIENT
+            return rule.spec.input is _RECIPIENT
         return rule.spec.ours_only and not self._ctx.is_ours(tx.recipient)
 
     async def _shadow(self, rule: Rule, tx: Transaction, record: Record) -> Verdict:
@@ -232,7 +234,7 @@ class Engine:
 
     def _list(self, rule: Rule, tx: Transaction, record: Record, outcome: Outcome | None) -> bool:
         """Note a rule in the record, once for each input it was asked about; whether this is the first time."""
-        recipient = tx.recipient.text if rule.spec.input is Input.RECIPIENT else None
+        recipient = tx.recipient.text if rule.spec.input is _RECIPIENT else None
         key = (rule, recipient, None if rule.spec.memo or outcome is None else outcome.verdict.action)
         if key in record.listed:
             return False

@@ -57,9 +57,7 @@ class Settling:
         finally:
             self._graced -= pending
             _hand_over(record, then)
-        # What the session remembers may be finished outcomes too, whose evidence has no hash.
-        of_session = (*tx.session.memo.values(), *tx.session.helo_memo.values())
-        for task in late.difference(kept for kept in of_session if isinstance(kept, asyncio.Task)):
+        for task in late.difference(tx.session.memo.values(), tx.session.helo_memo.values()):
             task.cancel()
 
 

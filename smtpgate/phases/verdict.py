@@ -47,7 +47,7 @@ class Verdict(NamedTuple):
     @property
     def ends_list(self) -> bool:
         """Whether the rules after it are not asked."""
-        return self.action in (Action.PERMIT, Action.REJECT, Action.DEFER)
+        return self.action in _ENDS_LIST
 
 
 class Decision(NamedTuple):
@@ -57,6 +57,8 @@ class Decision(NamedTuple):
     rule: str | None = None
 
 
+# In Python 3.11 an enum is slow to give its members.
+_ENDS_LIST = (Action.PERMIT, Action.REJECT, Action.DEFER)
 GO_ON = Decision()
 DUNNO = Verdict(Action.DUNNO)
 PERMIT = Verdict(Action.PERMIT)
@@ -64,7 +66,7 @@ PERMIT = Verdict(Action.PERMIT)
 
 def dunno(evidence: Evidence) -> Verdict:
     """No opinion, but something was seen that the record should keep."""
-    return Verdict(Action.DUNNO, None, evidence)
+    return Verdict(DUNNO.action, None, evidence)
 
 
 def permit(evidence: Evidence) -> Verdict:
