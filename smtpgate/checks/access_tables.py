@@ -34,8 +34,6 @@ _MOST_ADDRESSES = 100
 _MOST_LABELS = 10
 _MOST_EVIDENCE = 8
 _LONGEST_EVIDENCE = 300
-# Postfix: recipients that are routed onwards by their local part are never let in by a table.
-_ROUTING = frozenset("%!@")
 
 Check = Callable[..., Awaitable[Verdict]]
 
@@ -108,7 +106,7 @@ async def check_recipient_access(tx: Transaction, ctx: Context, options: AccessO
     if not recipient.domain:  # RFC 5321 §4.5.1: the bare postmaster
         return DUNNO
     verdict = await _asked(options, _mail_keys(recipient, ctx), ctx, Subject.RECIPIENT, recipient.text)
-    if verdict.action is Action.PERMIT and not _ROUTING.isdisjoint(recipient.local):
+    if verdict.action is Action.PERMIT and ctx.routes_onwards(recipient):
         return verdict._replace(action=Action.DUNNO)
     return verdict
 
@@ -177,28 +175,28 @@ class _Of:
 
     subject: Subject
     words: str
-    domain: Callable[[Transaction, Context], Awaitable[tuple[str, str, Sequence[Any]]]]
+    domain: Callable[[Transaction, Context], Awaitable[tuple[str, str, Sequence[str]]]]
 
 
-async def _of_client(tx: Transaction, ctx: Context) -> tuple[str, str, Sequence[Any]]:
+async def _of_client(tx: Transaction, ctx: Context) -> tuple[str, str, Sequence[str]]:
     name, seen = await _client_name(tx, ctx)
     return "" if name == UNKNOWN else name, f"{name}[{_address(tx)}]", seen
 
 
-async def _of_reverse_client(tx: Transaction, ctx: Context) -> tuple[str, str, Sequence[Any]]:
+async def _of_reverse_client(tx: Transaction, ctx: Context) -> tuple[str, str, Sequence[str]]:
     name, seen = await _reverse_name(tx, ctx)
     return "" if name == UNKNOWN else name, name, seen
 
 
-async def _of_helo(tx: Transaction, ctx: Context) -> tuple[str, str, Sequence[Any]]:
+async def _of_helo(tx: Transaction, ctx: Context) -> tuple[str, str, Sequence[str]]:
     return tx.helo.lower().removesuffix("."), tx.helo, ()
 
 
-async def _of_sender(tx: Transaction, ctx: Context) -> tuple[str, str, Sequence[Any]]:
+async def _of_sender(tx: Transaction, ctx: Context) -> tuple[str, str, Sequence[str]]:
     return tx.sender.domain, tx.sender.text, ()
 
 
-async def _of_recipient(tx: Transaction, ctx: Context) -> tuple[str, str, Sequence[Any]]:
+async def _of_recipient(tx: Transaction, ctx: Context) -> tuple[str, str, Sequence[str]]:
     return tx.recipient.domain, tx.recipient.text, ()
 
 
@@ -217,7 +215,7 @@ async def _asked(
     ctx: Context,
     subject: Subject,
     name: str,
-    seen: Sequence[Any] = (),
+    seen: Sequence[str] = (),
 ) -> Verdict:
     """What the table says of the first key that is in it. seen: the DNS answers that led to the keys."""
     found = await options.table.find(keys, ctx)
@@ -236,7 +234,7 @@ def _address(tx: Transaction) -> str:
     return tx.session.client.partition("%")[0]
 
 
-async def _client_name(tx: Transaction, ctx: Context) -> tuple[str, Sequence[Any]]:
+async def _client_name(tx: Transaction, ctx: Context) -> tuple[str, Sequence[str]]:
     """The client's confirmed name, from whoever speaks for it or from the DNS."""
     if tx.session.client_name:
         return tx.session.client_name.lower(), ()
@@ -244,7 +242,7 @@ async def _client_name(tx: Transaction, ctx: Context) -> tuple[str, Sequence[Any
     return found.names[0] if found.names else UNKNOWN, found.evidence["dns"]
 
 
-async def _reverse_name(tx: Transaction, ctx: Context) -> tuple[str, Sequence[Any]]:
+async def _reverse_name(tx: Transaction, ctx: Context) -> tuple[str, Sequence[str]]:
     """The first name of the client's address, confirmed or not."""
     answer = await reverse_names(ctx.dns, tx.session.client_address)
     names = sorted(name for name in answer.records if is_host_name(name))
@@ -256,7 +254,7 @@ class _Servers:
     """What is looked up for the servers of a domain, and the answers that named them."""
 
     keys: Sequence[Key] = ()
-    seen: Sequence[Any] = ()
+    seen: Sequence[str] = ()
 
 
 async def _servers_of(domain: str, kind: RecordType, ctx: Context) -> _Servers:

@@ -24,9 +24,9 @@ _JITTER = random.SystemRandom()
 class ListAnswer(NamedTuple):
     """What a list said about an address or a domain.
 
-    codes: its answers that are listings and count, as DnsList.counts() has it. failed: nobody knows (temporary
-    failure, or the list fails and was not asked). suspended: it is not believed at present, and was not asked. Both
-    mean "not listed" to who refuses mail by it. answer: that of the DNS. evidence: plain data for the record.
+    answer: that of the DNS, a failure if the list was not asked. evidence: plain data for the record. codes: what in it
+    is a listing and counts, as DnsList.counts() has it. failed: nobody knows (temporary failure, or the list fails and
+    was not asked). suspended: it is not believed at present. Both mean "not listed" to who refuses mail by it.
     """
 
     listing: DnsList
@@ -55,8 +55,8 @@ class DnsLists:
     """Asks lists, and knows which of them can be believed.
 
     dns: answers from memory where it can; forget: has it forget all names below a domain. uncached: has no memory, for
-    self-tests. mynetworks: clients that say nothing
-    about a list. clock: wall time in seconds since 1970; monotonic: in seconds. wait: for an event or so many seconds.
+    self-tests. mynetworks: clients that say nothing about a list. clock: wall time in seconds since 1970; monotonic: in
+    seconds. wait: for an event or so many seconds.
 
     Without start() nothing is tested, and a list is believed until its answers tell against it.
     """
@@ -103,7 +103,7 @@ class DnsLists:
         if self._tests is not None and not health.tested.is_set():
             await health.tested.wait()
         said = _said(listing, answer)
-        if not answer.failed:
+        if not said.failed:
             counted = None if is_in(client, self._mynetworks) else client
             health.answered(counted, said.listed, listing.refusal(answer.records))
         return _unbelieved(said, health) if health.is_suspended else said

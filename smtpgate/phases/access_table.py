@@ -190,7 +190,7 @@ class TableUse:
 
 
 def _check_place(result: AccessResult, place: Place) -> None:
-    if result.action is Action.PERMIT and not place.permits and (result.deed is None):
+    if result.action is Action.PERMIT and not place.permits and result.deed is None:
         raise ValueError(
             f"{result.text.split()[0]} is not allowed for names that strangers choose: use DUNNO to make an exception"
         )
