@@ -38,6 +38,8 @@ def combine(answers: Sequence[RelayReply]) -> Reply:
     client try again for those who may still get it. Mixed: 451, and the client tries again; unless it did so already,
     and all who lack the message were refused for good again: that is final, a further trial would change nothing.
     """
+    if len(answers) == 1:
+        return passed_on(answers[0])
     taken = [answer for answer in answers if answer.is_positive]
     if answers and len(taken) == len(answers):
         return passed_on(answers[0])

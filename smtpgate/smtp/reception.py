@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 
-from smtpgate.mailauth.authentication_results import format_field, without_forged
+from smtpgate.mailauth.authentication_results import MethodResult, format_field, without_forged
 from smtpgate.mailauth.message import Message
 from smtpgate.phases.asking import INTERNAL_ERROR
 from smtpgate.phases.facts import Address, Session, TlsFacts, Transaction
@@ -274,32 +274,31 @@ class Reception:
 
         RFC 8601 §5, RFC 7208 §9.1: the results stand above the Received field of the same server.
         """
-        hostname = self._services.hostname
-        results = [result for verdict in tx.tagged.values() for result in verdict.results]
-        fields = [format_field(hostname, results)] if results else []
-        fields += [
-            f"Received-SPF: {verdict.received_spf}\r\n".encode()
-            for verdict in tx.tagged.values()
-            if verdict.received_spf
-        ]
-        fields.append(
-            received_field(
-                self.session,
-                tx.recipients,
-                hostname=hostname,
-                ref=record.ref,
-                smtputf8=tx.smtputf8,
-                now=self._services.clock(),
-            )
+        services, fields = self._services, b""
+        results: list[MethodResult] = []
+        for verdict in tx.tagged.values():
+            results += verdict.results
+            if verdict.received_spf:
+                fields += f"Received-SPF: {verdict.received_spf}\r\n".encode()
+        if results:
+            fields = format_field(services.hostname, results) + fields
+        return fields + received_field(
+            self.session,
+            tx.recipients,
+            hostname=services.hostname,
+            ref=record.ref,
+            smtputf8=tx.smtputf8,
+            now=services.clock(),
         )
-        return b"".join(fields)
 
     def _new_record(self) -> Record:
         session = self.session
         record = Record(self._services.clock(), session.client, session.listener, helo=session.helo)
         record.began = self._services.monotonic()
-        record.tls = asdict(session.tls) if session.tls else None
-        record.via = [{**asdict(via), "address": str(via.address)} for via in session.via]
+        if session.tls:
+            record.tls = asdict(session.tls)
+        if session.via:
+            record.via = [{**asdict(via), "address": str(via.address)} for via in session.via]
         return record
 
     def _relayed(self, record: Record, command: str, answer: str, started: float) -> None:
