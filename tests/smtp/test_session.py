@@ -119,6 +119,16 @@ async def test_shut_down_lets_a_transaction_finish() -> None:
         assert await busy.reply() == ""
 
 
+async def test_shut_down_does_not_wait_for_a_chunk_that_is_dropped() -> None:
+    async with serving() as gate, gate.client() as client:
+        await client.greet()
+        assert (await client.ask("BDAT 10")).startswith("503 5.5.1 ")
+        [connection] = gate.services.connections
+        connection.shut_down()
+        assert (await client.reply()).startswith("421 4.3.2 ")
+        assert await client.reply() == ""
+
+
 async def test_a_look_up_that_begins_when_its_helo_was_refused_knows_the_name(caplog: pytest.LogCaptureFixture) -> None:
     config = """
 delay_reject = false
