@@ -36,7 +36,7 @@ class Recorder:
 
     write_line: takes the log's lines, several joined by line ends; called in another thread. clock: tells what is
     old. keep: seconds that a record is kept. backlog: how much may wait, in characters of text, of which
-    a usual record has 1000 to 3000. linger: seconds that a record waits for company. retry_after: seconds before the
+    a usual record has 1000 to 2000. linger: seconds that a record waits for company. retry_after: seconds before the
     first, second … repetition of a failed write; the last one stays. deletes: whether it deletes; delete_every: seconds
     between deletions. monotonic: seconds, never set back.
     """
