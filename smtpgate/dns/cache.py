@@ -1,4 +1,7 @@
-"""A resolver in front of another one: it remembers answers and asks one question only once at a time."""
+"""A resolver in front of another one: it remembers answers, asks a question only once at a time, and for so long only.
+
+How long is for the session to say on whose behalf it is asked.
+"""
 
 import asyncio
 import time
@@ -6,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from smtpgate.dns.resolver import Answer, Mx, RecordType, Status
+from smtpgate.dns.resolver import Answer, RecordType, Status
 from smtpgate.dns.time_limit import TIME_IS_OVER, Waiter, session_time
 
 _MAX_AGE = 86_400  # seconds; RFC 8767 §4 calls for a cap, and nobody waits longer than a day for a corrected record
@@ -74,9 +77,9 @@ class CachingResolver:
         else:
             self._shared += 1
             waiters.append(waiter)
-        time = session_time.get()
-        if time is not None:
-            time.limit(waiter)
+        session = session_time.get()
+        if session is not None:
+            session.limit(waiter)
         return await waiter or Answer(name, kind, Status.FAILURE, detail=TIME_IS_OVER)
 
     def forget(self, domain: str) -> None:
@@ -96,10 +99,10 @@ class CachingResolver:
                 waiter.set_result(answer)
                 was_wanted = True
         failed = answer.failed
-        age = _FAILURE_AGE if failed else min(answer.ttl, _MAX_AGE)
+        age = _FAILURE_AGE if failed else answer.ttl
         # A failure that nobody waited for is no more than a question that was given up.
         if age > 0 and (was_wanted or not failed):
-            self._kept[question] = answer, self._clock() + age
+            self._kept[question] = answer, self._clock() + (age if age < _MAX_AGE else _MAX_AGE)
             self._room -= _weight(answer)
             while self._room < 0:
                 self._forget(next(iter(self._kept)))
@@ -110,10 +113,9 @@ class CachingResolver:
 
 def _weight(answer: Answer) -> int:
     records = answer.records
-    return 1 + sum([_octets(record) for record in records]) // _ORDINARY if records else 1
-
-
-def _octets(record: object) -> int:
-    if isinstance(record, Mx):
-        return 100 + len(record.host)
-    return 100 + (len(record) if isinstance(record, bytes | str) else 0)
+    octets = 100 * len(records)
+    if answer.kind == "MX":
+        octets += sum([len(record.host) for record in records])
+    elif answer.kind not in ("A", "AAAA"):
+        octets += sum(map(len, records))
+    return 1 + octets // _ORDINARY

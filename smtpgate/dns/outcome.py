@@ -31,7 +31,7 @@ class Unanswered(NamedTuple):
 
 
 def read_answer(wire: bytes, spelt: bytes, name: str, kind: RecordType) -> Answer | Unanswered:
-    """Make an answer of a message that has the right identifier.
+    """Make an answer of a packet that has the right identifier.
 
     spelt: the question as it was sent; name, kind: what it asks. FormatError: it is malformed, or another's answer.
     """
@@ -80,17 +80,17 @@ def _outcome(
     name: str, kind: RecordType, exists: bool, records: Sequence[Record], authority: Mapping[int, int]
 ) -> Answer | Unanswered:
     """exists: the last name of the chain of aliases does (RFC 2308 §2.1)."""
-    ttl = _MAX_TTL
+    ttl = authority.get(_SOA, _NO_SOA_TTL)
     if records:
         found = _follow(records, name, CODES[kind])
         if found is None:
             return Unanswered("a circle of aliases")
-        values, ttl = found
+        values, age = found
         if values:
-            return Answer(name, kind, _ANSWER, tuple(values), ttl) if exists else Unanswered("NXDOMAIN with records")
+            return Answer(name, kind, _ANSWER, tuple(values), age) if exists else Unanswered("NXDOMAIN with records")
+        ttl = min(ttl, age)
     if exists and _NS in authority and _SOA not in authority:  # RFC 2308 §2.2
         return Unanswered("a mere referral")
-    ttl = min(ttl, authority.get(_SOA, _NO_SOA_TTL))
     return Answer(name, kind, _NO_DATA if exists else _NO_NAME, (), ttl)
 
 
@@ -106,7 +106,8 @@ def _follow(records: Sequence[Record], name: str, asked: int) -> tuple[Sequence[
             if owner == name:
                 if code == asked:
                     values.append(value)
-                    ttl = min(ttl, age)
+                    if age < ttl:
+                        ttl = age
                 elif alias is None:
                     alias = value, age
         if values or alias is None:

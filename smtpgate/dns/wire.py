@@ -31,9 +31,10 @@ _HEADER, _HEADER_WITH_EDNS = (struct.pack("!5H", 0x0100, 1, 0, 0, additional) fo
 _ENDS = {kind: b"\0" + struct.pack("!HH", code, 1) for kind, code in CODES.items()}
 _RECORD = struct.Struct("!HHIH")
 _TO_QUESTION = bytes((0xC0, QUESTION))  # a pointer to its name
-# Of the octets of a name those that are spelt as they are, in lower case; instead of each other one a backslash.
+_STRANGE = ord("\\")
+# Of the octets of a name those that are spelt as they are, in lower case; instead of each other one a strange one.
 _PLAIN = bytes(
-    octet if chr(octet) in string.ascii_letters + string.digits + "_-." else 92 for octet in range(256)
+    octet if chr(octet) in string.ascii_letters + string.digits + "_-." else _STRANGE for octet in range(256)
 ).lower()
 _SPECIAL = b'"().;\\@$'
 _TOO_LONG = "a record that ends after the message"
@@ -165,8 +166,9 @@ def _name(wire: bytes, at: int) -> tuple[str, int]:
 
 def _text(labels: list[bytes]) -> str:
     text = b".".join(labels).translate(_PLAIN)
-    if b"\\" not in text and text.count(b".") < max(len(labels), 1):
-        return text.decode("ascii")
+    # An octet is found at once; octets would raise an exception in Python 3.11 first.
+    if _STRANGE not in text and (text.count(b".") < len(labels) or not labels):
+        return text.decode()
     return ".".join("".join(map(_escaped, label.lower())) for label in labels)
 
 
