@@ -274,7 +274,8 @@ async def test_ports_change_with_time():
         server.clients.clear()
         for _ in range(100):
             await resolver.query(NAME, "A")
-        assert not before & set(server.clients)
+        again = before & set(server.clients)
+        assert len(again) < len(before) / 2  # the kernel may by chance give a port again that has just become free
 
 
 class Waiter:
